@@ -1,0 +1,17 @@
+// Builds dist/: precompiled validators, then TypeScript (library), then the bundled command.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const top = fileURLToPath(new URL("..", import.meta.url));
+
+function run(command, args) {
+  const result = spawnSync(command, args, { cwd: top, stdio: "inherit" });
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+for (const script of ["scripts/validators.mjs"])
+  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
+for (const script of ["scripts/bundle.mjs"])
+  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);

@@ -1,0 +1,117 @@
+/**
+ * Host facts: all that the compiler may know about the machine. Plain data, probed once, passed as an argument;
+ * recorded ones (test/golden/hosts/) stand for machines that are not here.
+ */
+import type { Namespace } from "../profile/spec.ts";
+
+export type Arch = "x86_64" | "aarch64";
+
+/** Something a host either can do, or cannot, and then why and what would change that. */
+export type Ability =
+  | { readonly available: true }
+  | { readonly available: false; readonly reason: string; readonly fix: string };
+
+/** cgroup controllers by their v2 names; `cpuacct` and `freezer` exist on v1 only. */
+export type Controller = "memory" | "cpu" | "cpuacct" | "pids" | "io" | "cpuset" | "freezer";
+
+export interface CgroupController {
+  readonly version: 1 | 2;
+  /** Absolute directory under which `sandbox-<run id>` may be made; the same for all v2 controllers. */
+  readonly parent: string;
+}
+
+export interface CgroupFacts {
+  readonly layout: "v2" | "v1" | "hybrid" | "none";
+  readonly controllers: Readonly<Partial<Record<Controller, CgroupController>>>;
+  /** v2: controllers that must first be written to the parent's cgroup.subtree_control, and by moving which processes away. */
+  readonly prepare: {
+    readonly subtreeControl: string;
+    readonly enable: readonly Controller[];
+    /** Directory to make and move our own process into first (no internal processes rule), or null. */
+    readonly leaf: string | null;
+  } | null;
+  /** v1: whether memory.memsw.* exists. v2: whether memory.swap.max exists. */
+  readonly swapAccounting: boolean;
+  /** Why controllers are missing, and the command that would change it; null when nothing is missing. */
+  readonly missing: { readonly reason: string; readonly fix: string } | null;
+}
+
+export interface SubordinateRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+export interface HostFacts {
+  readonly arch: Arch;
+  readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
+  readonly user: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly groups: readonly number[];
+    readonly name: string;
+  };
+  /** Effective capabilities of the caller in its user namespace, names. */
+  readonly capabilities: readonly string[];
+  /** CAP_LAST_CAP. */
+  readonly lastCapability: number;
+  readonly userNamespaces: Ability;
+  readonly namespaces: Readonly<Record<Namespace, boolean>>;
+  /** First host id of a region that owns nothing and holds `pidMax` ids; null when the caller cannot map other ids. */
+  readonly idBase: number | null;
+  readonly pidMax: number;
+  readonly subordinate: {
+    readonly uid: readonly SubordinateRange[];
+    readonly gid: readonly SubordinateRange[];
+    readonly newuidmap: string | null;
+    readonly newgidmap: string | null;
+  };
+  readonly cgroup: CgroupFacts;
+  /** overlayfs mountable inside a user namespace. */
+  readonly overlay: Ability;
+  /** A new procfs mountable inside user + pid namespaces. */
+  readonly proc: Ability;
+  /** Bind mounts with translated ids (mount_setattr MOUNT_ATTR_IDMAP) possible for the caller. */
+  readonly idmappedMounts: Ability;
+  readonly seccomp: Ability;
+  /** libseccomp version such as "2.5.4"; null when it cannot be loaded. */
+  readonly libseccomp: string | null;
+  readonly lsms: readonly string[];
+  /** 0 when absent. */
+  readonly landlockAbi: number;
+  /** Highest online CPU count, for messages and cpuset checks. */
+  readonly cpus: number;
+  /** Bytes. */
+  readonly memory: number;
+  /** The top-level entries that make a `system` root: "/bin" → "usr/bin" when a link, null when a real directory. */
+  readonly systemRoot: Readonly<Record<string, string | null>>;
+  /** Host files of /etc that a `system` root shows when present: path → "file" | "directory". */
+  readonly systemEtc: Readonly<Record<string, "file" | "directory">>;
+  /** Target of the host's /etc/localtime link below /usr/share/zoneinfo, else null. */
+  readonly timezone: string | null;
+}
+
+/** What the compiler must know about the paths and the command a spec names. Probed after the spec is known. */
+export interface PathFact {
+  readonly type: "file" | "directory" | "device" | "other" | "missing";
+  /** Path with all links resolved; equals the key when there are none. */
+  readonly real: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Facts about one run's command line, for the parts of the plan that depend on it. */
+export interface CommandFacts {
+  /** The command as given. */
+  readonly name: string;
+  /** Absolute host path of a command given as a path (contains "/"), else null: searched in PATH inside. */
+  readonly hostPath: string | null;
+  /** `closure` root: every file to show, absolute host paths, program first. */
+  readonly closure: readonly string[];
+}
+
+/** What is particular to one request: the caller's directory and the facts of the paths named. */
+export interface RequestFacts {
+  readonly cwd: string;
+  readonly paths: Readonly<Record<string, PathFact>>;
+  readonly command: CommandFacts | null;
+}

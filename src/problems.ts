@@ -1,0 +1,107 @@
+/**
+ * The author's mistakes: every kind of problem a profile, a flag or a host can raise.
+ *
+ * A problem is pure data, collected and returned, never thrown one by one. Where it is shown, its place comes
+ * first (`strict.json:14:9 /resources/memory: ...`). Every kind has a page in docs/problems/KIND.md.
+ */
+
+/** Where a value was written: a place in a file, a flag, a library option, or the built-in default. */
+export type Provenance =
+  | {
+      readonly kind: "profile";
+      /** File as the author would name it; `builtin:strict` style names are not used: built-ins have real paths. */
+      readonly file: string;
+      /** JSON pointer (RFC 6901) inside that file. */
+      readonly pointer: string;
+      /** 1-based; 0 when unknown. */
+      readonly line: number;
+      /** 1-based, in UTF-16 code units; 0 when unknown. */
+      readonly column: number;
+    }
+  | { readonly kind: "flag"; readonly flag: string }
+  | { readonly kind: "option"; readonly option: string }
+  | { readonly kind: "default" };
+
+/** One located mistake. `expected` and `suggestion` complete the message: what would be right, what is nearest. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly where: Provenance;
+  /** JSON pointer of the field in the resolved profile, `""` when it is about the whole. */
+  readonly pointer: string;
+  /** One sentence, no trailing full stop, no line break. */
+  readonly message: string;
+  readonly expected?: string;
+  readonly suggestion?: string;
+  /** What to do about it: a command, a flag or an edit. */
+  readonly hint?: string;
+}
+
+/** Title of each kind; exhaustive, and the index of docs/problems/. */
+export const PROBLEM_TITLES = {
+  "profile-not-found": "The profile does not exist",
+  "profile-unreadable": "The profile cannot be read",
+  "profile-syntax": "The profile is not valid JSON",
+  "profile-schema": "A field has the wrong shape",
+  "profile-unknown-key": "A field is not known",
+  "profile-duplicate-key": "A field is given twice",
+  "profile-extends-cycle": "Profiles extend each other in a circle",
+  "profile-extends-depth": "Too many profiles extend each other",
+  "profile-value": "A value is out of range or makes no sense",
+  "profile-contradiction": "Two fields contradict each other",
+  "flag-invalid": "A command-line option is wrong",
+  "command-missing": "No command was given",
+  "path-missing": "A path on the host does not exist",
+  "seccomp-unknown-syscall": "A system call or group is not known",
+  "seccomp-rule": "A seccomp rule cannot be expressed",
+  "seccomp-miscompiled": "The emitted filter does not do what the profile says",
+  "host-cannot": "The host cannot enforce what the profile requires",
+  "compile-cannot": "A standalone launcher cannot do what the profile asks",
+  "audit-unwritable": "The audit log cannot be written",
+  "audit-corrupt": "The audit log does not verify",
+} as const satisfies Record<string, string>;
+
+export type ProblemKind = keyof typeof PROBLEM_TITLES;
+
+/** A value or the complete list of what is wrong with it. */
+export type Checked<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** `strict.json:14:9 /resources/memory` or `--memory`: the place that opens a message. */
+export function formatPlace(where: Provenance): string {
+  switch (where.kind) {
+    case "profile":
+      return `${where.file}:${where.line}:${where.column} ${where.pointer === "" ? "/" : where.pointer}`;
+    case "flag":
+      return where.flag;
+    case "option":
+      return `option ${where.option}`;
+    case "default":
+      return "default";
+  }
+}
+
+/** One line per problem, place first. */
+export function formatProblem(problem: Problem): string {
+  const tail = [
+    problem.expected === undefined ? "" : `; expected ${problem.expected}`,
+    problem.suggestion === undefined ? "" : `; did you mean ${problem.suggestion}?`,
+    problem.hint === undefined ? "" : `; ${problem.hint}`,
+  ].join("");
+  return `${formatPlace(problem.where)}: ${problem.message}${tail}`;
+}
+
+/** Thrown at the library edge when a sandbox cannot be made: carries every problem, located. */
+export class ProfileError extends Error {
+  override readonly name = "ProfileError";
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** A broken invariant of our own: never the author's fault, never caught. */
+export function bug(message: string): never {
+  throw new Error(`bug in sandbox: ${message}; please report it`);
+}
