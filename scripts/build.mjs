@@ -10,8 +10,6 @@ function run(command, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-for (const script of ["scripts/validators.mjs"])
-  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+for (const script of ["scripts/validators.mjs"]) if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
-for (const script of ["scripts/bundle.mjs"])
-  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+for (const script of ["scripts/bundle.mjs"]) if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
