@@ -141,20 +141,26 @@ function layoutOf(mounts: readonly MountRecord[]): CgroupFacts["layout"] {
 function explainMissing(
   layout: CgroupFacts["layout"],
   missing: readonly Controller[],
-  total: boolean,
+  mounts: readonly MountRecord[],
   admin: boolean,
 ): CgroupFacts["missing"] {
   if (missing.length === 0) return null;
   const names = missing.join(", ");
+  const total = missing.length === WANTED.length;
+  const hierarchies = mounts.filter((mount) => mount.fsType.startsWith("cgroup"));
   if (layout === "none") {
     return { reason: "no cgroup hierarchy is mounted", fix: "sudo mount -t cgroup2 none /sys/fs/cgroup" };
+  }
+  if (total && hierarchies.every((mount) => mount.options.includes("ro"))) {
+    return {
+      reason: "the cgroup filesystem is mounted read-only",
+      fix: "mount it writable; in a container: docker run --privileged --cgroupns=private ...",
+    };
   }
   if (admin) {
     return {
       reason: `no writable cgroup has the controllers ${names}`,
-      fix: total
-        ? "mount the cgroup filesystem writable; in a container: docker run --privileged --cgroupns=private ..."
-        : "boot with these controllers on (no cgroup_disable= on the kernel command line)",
+      fix: "boot with these controllers on (no cgroup_disable= on the kernel command line)",
     };
   }
   if (layout !== "v2") {
@@ -199,6 +205,6 @@ export function probeCgroup(files: HostFiles, mounts: readonly MountRecord[], ad
     controllers,
     prepare: used ? v2.prepare : null,
     swapAccounting: probeSwap(files, controllers.memory),
-    missing: explainMissing(layout, missing, missing.length === WANTED.length, admin),
+    missing: explainMissing(layout, missing, mounts, admin),
   };
 }

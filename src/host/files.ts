@@ -39,12 +39,17 @@ export interface HostFiles {
   readonly writable: (path: string) => boolean;
 }
 
+/** The errno name of a failed system call, undefined for anything else. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
 /** An absent or forbidden file is an answer; anything else (EIO, EMFILE) must not pass for one. */
 function orNull<T>(ask: () => T): T | null {
   try {
     return ask();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    const code = errorCode(error);
     if (code !== undefined && ABSENT.has(code)) return null;
     throw error;
   }

@@ -137,8 +137,8 @@ export function probeProc(mounts: readonly MountRecord[]): Ability {
   const covered = whole.map((proc) =>
     mounts.find(
       (mount) =>
-        mount.target.startsWith(`${proc.target}/`) &&
         mount.parent === proc.id &&
+        (mount.target === proc.target || mount.target.startsWith(`${proc.target}/`)) &&
         !PROC_MOUNT_POINTS.has(mount.target),
     ),
   );

@@ -6,7 +6,7 @@
 import { userInfo } from "node:os";
 import { probeCgroup } from "./cgroup.ts";
 import type { Arch, HostFacts } from "./facts.ts";
-import { type HostFiles, liveFiles } from "./files.ts";
+import { errorCode, type HostFiles, liveFiles } from "./files.ts";
 import { probeSystemEtc, probeSystemRoot, probeTimezone } from "./filesystem.ts";
 import {
   deduceLandlockAbi,
@@ -41,7 +41,7 @@ function resolverName(uid: number): string {
     return userInfo().username;
   } catch (error) {
     // ENOENT: this uid has no name anywhere. Containers run so; the number is a name that subuid(5) accepts.
-    if ((error as NodeJS.ErrnoException).code === "ERR_SYSTEM_ERROR") return String(uid);
+    if (errorCode(error) === "ERR_SYSTEM_ERROR") return String(uid);
     throw error;
   }
 }

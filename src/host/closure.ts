@@ -1,0 +1,282 @@
+/**
+ * Takes a program's path, gives every file that starting it opens: the program, interpreters of scripts, the ELF
+ * interpreter and the libraries of DT_NEEDED, found as ld.so(8) finds them but by reading only: nothing is run.
+ * LD_LIBRARY_PATH and LD_PRELOAD do not count, and what a program opens later (dlopen(3), NSS, locales) is not seen.
+ */
+import { realpathSync } from "node:fs";
+import { dirname, isAbsolute, join, normalize } from "node:path";
+import type { Problem, Provenance } from "../problems.ts";
+import { type Elf, readExecutable } from "./elf.ts";
+import { readRegular } from "./files.ts";
+import { parseLibraryCache } from "./library-cache.ts";
+
+export interface Closure {
+  /**
+   * Absolute host paths as they will be opened, program first. A path that leads through links is followed by its real
+   * path: a root that recreates the link keeps $ORIGIN right, one that shows the file at both paths is right but for that.
+   */
+  readonly files: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/** The kernel gives up after this many interpreters of interpreters (execve(2), ELOOP). */
+const MAX_INTERPRETERS = 4;
+const MAX_FILES = 4096;
+const CACHE = "/etc/ld.so.cache";
+const MAX_CACHE_BYTES = 64 << 20;
+
+/** Directories that the loader of each machine was built with. Distributions differ; a directory that is not there costs one look. */
+const MACHINES: Readonly<
+  Record<string, { readonly platform: string; readonly directories: readonly string[] }>
+> = {
+  "62:64": {
+    platform: "x86_64",
+    directories: [
+      "/lib/x86_64-linux-gnu",
+      "/usr/lib/x86_64-linux-gnu",
+      "/lib64",
+      "/usr/lib64",
+      "/lib",
+      "/usr/lib",
+    ],
+  },
+  "62:32": { platform: "x86_64", directories: ["/libx32", "/usr/libx32"] },
+  "183:64": {
+    platform: "aarch64",
+    directories: [
+      "/lib/aarch64-linux-gnu",
+      "/usr/lib/aarch64-linux-gnu",
+      "/lib64",
+      "/usr/lib64",
+      "/lib",
+      "/usr/lib",
+    ],
+  },
+  "3:32": {
+    platform: "i686",
+    directories: [
+      "/lib/i386-linux-gnu",
+      "/usr/lib/i386-linux-gnu",
+      "/lib32",
+      "/usr/lib32",
+      "/lib",
+      "/usr/lib",
+    ],
+  },
+  "40:32": {
+    platform: "v7l",
+    directories: ["/lib/arm-linux-gnueabihf", "/usr/lib/arm-linux-gnueabihf", "/lib", "/usr/lib"],
+  },
+};
+
+/** musl's loader is its own libc, and reads no cache. */
+const MUSL_INTERPRETER = /\/ld-musl-[^/]*\.so\.1$/;
+const MUSL_BUILT_IN = /^lib(?:c|m|rt|pthread|dl|util|xnet|crypt|resolv)\./;
+const MUSL_DIRECTORIES = ["/lib", "/usr/local/lib", "/usr/lib"];
+
+interface Loaded {
+  readonly path: string;
+  readonly elf: Elf;
+  readonly by: Loaded | null;
+}
+
+/**
+ * @param program - absolute host path.
+ * @param searchPath - PATH inside the sandbox, for scripts that start through env(1).
+ * @param where - whom to blame for a file that is missing.
+ */
+export function findClosure(program: string, searchPath: string, where: Provenance): Closure {
+  const files = new Set<string>();
+  const problems: Problem[] = [];
+  let cache: ReadonlyMap<string, readonly string[]> | null = null;
+
+  const add = (path: string): void => {
+    files.add(path);
+    const real = realPath(path);
+    if (real !== null) files.add(real);
+  };
+  const miss = (message: string, hint: string): void => {
+    problems.push({ kind: "path-missing", where, pointer: "/filesystem/root", message, hint });
+  };
+
+  const addProgram = (path: string, depth: number): void => {
+    if (depth > MAX_INTERPRETERS) {
+      miss(
+        `${program} is a script whose interpreters are scripts too, more than the kernel follows`,
+        "start the last interpreter itself",
+      );
+      return;
+    }
+    const known = files.has(path);
+    const content = readExecutable(path);
+    if (content.kind === "unreadable") {
+      miss(
+        path === program
+          ? `the program ${path} cannot be read`
+          : `${path}, needed to start ${program}, cannot be read`,
+        "check that it exists, is a regular file, and is readable",
+      );
+      return;
+    }
+    add(path);
+    if (known) return;
+    if (content.kind === "script") addScript(content.line, path, depth);
+    else if (content.kind === "elf") addElf(path, content.elf);
+  };
+
+  const addScript = (line: string, script: string, depth: number): void => {
+    const match = /^[ \t]*(\S+)(?:[ \t]+(.*?))?[ \t]*$/.exec(line);
+    const interpreter = match?.[1];
+    if (interpreter === undefined || !isAbsolute(interpreter)) {
+      miss(
+        `${script} names no absolute interpreter in its first line`,
+        "begin it with #!/path/to/interpreter",
+      );
+      return;
+    }
+    addProgram(interpreter, depth + 1);
+    const name = interpreter.endsWith("/env") ? envProgram(match?.[2] ?? "") : null;
+    if (name === null) return;
+    const found = findInPath(name, searchPath);
+    if (found === null)
+      miss(
+        `${name}, the interpreter of ${script}, is in no directory of ${searchPath}`,
+        "install it or correct PATH",
+      );
+    else addProgram(found, depth + 1);
+  };
+
+  const addElf = (path: string, elf: Elf): void => {
+    const musl = elf.interpreter !== null && MUSL_INTERPRETER.test(elf.interpreter);
+    if (elf.interpreter !== null) {
+      if (!isAbsolute(elf.interpreter) || realPath(elf.interpreter) === null) {
+        miss(
+          `${path} needs the ELF interpreter ${elf.interpreter}, which does not exist`,
+          "install the C library that it was built for",
+        );
+        return;
+      }
+      add(elf.interpreter);
+    }
+    // Breadth first, as the loader maps them: a name that is loaded already is not looked for again.
+    const queue: Loaded[] = [{ path, elf, by: null }];
+    const loaded = new Set<string>();
+    const interpreter = elf.interpreter === null ? null : realPath(elf.interpreter);
+    for (let object = queue.shift(); object !== undefined; object = queue.shift()) {
+      for (const name of object.elf.needed) {
+        if (loaded.has(name) || files.size > MAX_FILES) continue;
+        loaded.add(name);
+        if (musl && MUSL_BUILT_IN.test(name)) continue;
+        const found = findLibrary(name, object, musl);
+        if (found === null) {
+          miss(
+            `${object.path} needs the library ${name}, which is nowhere that the loader looks`,
+            "install the package that has it (ldconfig -p lists what is there)",
+          );
+          continue;
+        }
+        add(found.path);
+        if (realPath(found.path) !== interpreter) queue.push(found);
+      }
+    }
+  };
+
+  const findLibrary = (name: string, object: Loaded, musl: boolean): Loaded | null => {
+    const machine = MACHINES[`${object.elf.machine}:${object.elf.bits}`];
+    const load = (path: string): Loaded | null => {
+      const content = readExecutable(path);
+      // A library for another machine in an early directory is passed over, as the loader does.
+      if (content.kind !== "elf" || content.elf.machine !== object.elf.machine) return null;
+      return content.elf.bits === object.elf.bits ? { path, elf: content.elf, by: object } : null;
+    };
+    const first = (directories: readonly string[]): Loaded | null => {
+      for (const directory of directories) {
+        const found = load(join(directory, name));
+        if (found !== null) return found;
+      }
+      return null;
+    };
+    const platform = machine?.platform ?? "";
+    if (name.includes("/")) {
+      for (const path of expand(name, object.path, platform)) {
+        const found = isAbsolute(path) ? load(normalize(path)) : null;
+        if (found !== null) return found;
+      }
+      return null;
+    }
+    // DT_RPATH counts for what an object loads, directly or not, and not at all for an object that has DT_RUNPATH.
+    if (object.elf.runpath === null || musl) {
+      for (let at: Loaded | null = object; at !== null; at = at.by) {
+        const paths = at.elf.rpath ?? (musl ? at.elf.runpath : null);
+        const found = paths === null ? null : first(searchDirectories(paths, at.path, platform));
+        if (found !== null) return found;
+      }
+    } else {
+      const found = first(searchDirectories(object.elf.runpath, object.path, platform));
+      if (found !== null) return found;
+    }
+    if (musl) return first(MUSL_DIRECTORIES);
+    cache ??= parseLibraryCache(readRegular(CACHE, MAX_CACHE_BYTES) ?? Buffer.alloc(0));
+    const directories = machine?.directories ?? [];
+    for (const path of cache.get(name) ?? []) {
+      const found = load(path);
+      if (found === null) continue;
+      // The loader inside finds it in its own directories, or else needs the cache too.
+      if (!directories.includes(dirname(path))) files.add(CACHE);
+      return found;
+    }
+    return first(directories);
+  };
+
+  addProgram(program, 0);
+  return { files: [...files], problems };
+}
+
+/** The program that `env ARGUMENTS` starts, of a `#!` line: assignments and options skipped, -S split at blanks. */
+function envProgram(argument: string): string | null {
+  const words = argument.split(/[ \t]+/).map((word) => word.replace(/^(?:-S|--split-string=)/, ""));
+  return words.find((word) => word !== "" && !word.startsWith("-") && !word.includes("=")) ?? null;
+}
+
+/** The first executable regular file of that name in the absolute directories of a PATH. */
+export function findInPath(name: string, searchPath: string): string | null {
+  if (name.includes("/")) return isAbsolute(name) ? name : null;
+  for (const directory of searchPath.split(":")) {
+    if (!isAbsolute(directory)) continue;
+    const path = join(directory, name);
+    if (readExecutable(path).kind !== "unreadable") return path;
+  }
+  return null;
+}
+
+/** The absolute directories of an RPATH. A relative one would depend on the caller's directory and is left out. */
+function searchDirectories(paths: string, object: string, platform: string): readonly string[] {
+  return paths
+    .split(":")
+    .flatMap((entry) => expand(entry, object, platform))
+    .filter(isAbsolute)
+    .map(normalize);
+}
+
+/** $LIB is a property of the loader's build, not of the file: each of its usual values is a candidate. */
+function expand(entry: string, object: string, platform: string): readonly string[] {
+  const origin = dirname(realPath(object) ?? object);
+  const libraries = /\$(?:LIB|\{LIB\})/.test(entry)
+    ? [`lib/${platform === "i686" ? "i386" : platform}-linux-gnu`, "lib64", "lib"]
+    : [""];
+  return libraries.map((lib) =>
+    entry
+      .replaceAll(/\$(?:ORIGIN|\{ORIGIN\})/g, () => origin)
+      .replaceAll(/\$(?:PLATFORM|\{PLATFORM\})/g, () => platform)
+      .replaceAll(/\$(?:LIB|\{LIB\})/g, () => lib),
+  );
+}
+
+function realPath(path: string): string | null {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    // Missing, forbidden or a loop of links: in each case not a file that can be shown.
+    return null;
+  }
+}
