@@ -108,6 +108,16 @@ export type Step =
       readonly cgroup?: Operand;
     })
   /**
+   * Run a host program and wait for it: clone(SIGCHLD), in the child execve(path, argv, empty environment), in the parent wait4.
+   * The child starts with no signal blocked. Argv entries are constants or the text of buffers. Any end but exit status 0 fails the
+   * step with ECHILD; a failed execve as well.
+   */
+  | (StepBase & {
+      readonly kind: "run";
+      readonly path: string;
+      readonly argv: readonly ({ readonly text: string } | { readonly buffer: string })[];
+    })
+  /**
    * Block until `child` has ended, handling signals (all must be blocked before). Loop over rt_sigtimedwait:
    * - SIGCHLD: wait4. `reap: "all"` reaps any child until `child` itself is gone; `reap: "child"` waits for it alone.
    *   The child's wait status goes to header.<statusField>, its rusage to header.<rusage of role>.

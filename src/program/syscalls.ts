@@ -57,6 +57,7 @@ const TABLE = {
   keyctl: [250, 219],
   openat: [257, 56],
   mkdirat: [258, 34],
+  mknodat: [259, 33],
   fchownat: [260, 54],
   unlinkat: [263, 35],
   symlinkat: [266, 36],
