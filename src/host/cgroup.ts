@@ -80,15 +80,23 @@ interface V2Place {
   readonly prepare: CgroupFacts["prepare"];
 }
 
+/** Processes that keep a cgroup from handing controllers on and are not us. The true root, without cgroup.type, may hold any. */
+function strangersIn(files: HostFiles, directory: string, pid: number): readonly string[] {
+  if (files.status(`${directory}/cgroup.type`) === null) return [];
+  return (files.read(`${directory}/cgroup.procs`) ?? "")
+    .split("\n")
+    .filter((line) => line !== "" && line !== String(pid));
+}
+
 /** A transient unit of systemd-run(1): made for this command, so its cgroup is ours to divide. */
 const TRANSIENT_UNIT = /\/run-[^/]*\.(?:scope|service)$/;
 
 /**
  * v2: the nearest usable cgroup at or above our own. Processes may not live in a cgroup that hands controllers on (the
- * root excepted), so first choice is an ancestor that hands them on already; our own cgroup is divided, by moving its
- * processes into a leaf, when a transient unit was made for us or when nothing above is usable.
+ * root excepted), so first choice is an ancestor that hands them on already. Our own cgroup is divided, by moving its
+ * processes into a leaf, when a transient unit was made for us, or when nothing above is usable and no stranger is in it.
  */
-function probeV2(files: HostFiles, mount: MountRecord, ownPath: string): V2Place | null {
+function probeV2(files: HostFiles, mount: MountRecord, ownPath: string, pid: number): V2Place | null {
   const own = locate(mount, ownPath);
   const chain: string[] = [];
   for (let at = own ?? mount.target; ; at = at.slice(0, at.lastIndexOf("/"))) {
@@ -104,7 +112,8 @@ function probeV2(files: HostFiles, mount: MountRecord, ownPath: string): V2Place
   const divisible = places.find(
     (directory) =>
       files.writable(`${directory}/cgroup.subtree_control`) &&
-      controllersIn(files, `${directory}/cgroup.controllers`).length > 0,
+      controllersIn(files, `${directory}/cgroup.controllers`).length > 0 &&
+      (TRANSIENT_UNIT.test(directory) || strangersIn(files, directory, pid).length === 0),
   );
   const parent =
     divisible !== undefined && divisible === own && TRANSIENT_UNIT.test(own) ? own : (ready ?? divisible);
@@ -142,6 +151,7 @@ function explainMissing(
   layout: CgroupFacts["layout"],
   missing: readonly Controller[],
   mounts: readonly MountRecord[],
+  crowded: string | null,
   admin: boolean,
 ): CgroupFacts["missing"] {
   if (missing.length === 0) return null;
@@ -155,6 +165,14 @@ function explainMissing(
     return {
       reason: "the cgroup filesystem is mounted read-only",
       fix: "mount it writable; in a container: docker run --privileged --cgroupns=private ...",
+    };
+  }
+  if (total && crowded !== null) {
+    return {
+      reason: `other processes live in ${crowded}, so it can hand no controller to a cgroup below`,
+      fix: admin
+        ? `mkdir -p ${crowded}/init && for p in $(cat ${crowded}/cgroup.procs); do echo $p > ${crowded}/init/cgroup.procs; done`
+        : "systemd-run --user --scope -p Delegate=yes sandbox run ...",
     };
   }
   if (admin) {
@@ -188,13 +206,29 @@ function probeSwap(files: HostFiles, memory: CgroupController | undefined): bool
   return files.status(`${memory.parent}/memory.swap.max`) !== null;
 }
 
-/** @param admin - whether the caller has CAP_SYS_ADMIN, for the advice only: what may be written is asked of the kernel. */
-export function probeCgroup(files: HostFiles, mounts: readonly MountRecord[], admin: boolean): CgroupFacts {
+/** A usable v2 cgroup of the caller's that strangers keep from being divided: a reason, not a place. */
+function crowdedCgroup(files: HostFiles, mount: MountRecord, ownPath: string, pid: number): string | null {
+  const own = locate(mount, ownPath);
+  return own !== null && usable(files, own) && strangersIn(files, own, pid).length > 0 ? own : null;
+}
+
+/**
+ * @param pid - our own process id as /proc shows it.
+ * @param admin - whether the caller has CAP_SYS_ADMIN, for the advice only: what may be written is asked of the kernel.
+ */
+export function probeCgroup(
+  files: HostFiles,
+  mounts: readonly MountRecord[],
+  pid: number,
+  admin: boolean,
+): CgroupFacts {
   const own = parseOwnCgroups(files.read("/proc/self/cgroup") ?? "");
   const layout = layoutOf(mounts);
   const controllers: Partial<Record<Controller, CgroupController>> = probeV1(files, mounts, own);
   const v2Mount = mounts.find((mount) => mount.fsType === "cgroup2");
-  const v2 = v2Mount === undefined ? null : probeV2(files, v2Mount, own.get("") ?? "/");
+  const v2 = v2Mount === undefined ? null : probeV2(files, v2Mount, own.get("") ?? "/", pid);
+  const crowded =
+    v2 === null && v2Mount !== undefined ? crowdedCgroup(files, v2Mount, own.get("") ?? "/", pid) : null;
   for (const controller of v2?.controllers ?? []) {
     if (v2 !== null) controllers[controller] ??= { version: 2, parent: v2.parent };
   }
@@ -205,6 +239,6 @@ export function probeCgroup(files: HostFiles, mounts: readonly MountRecord[], ad
     controllers,
     prepare: used ? v2.prepare : null,
     swapAccounting: probeSwap(files, controllers.memory),
-    missing: explainMissing(layout, missing, mounts, admin),
+    missing: explainMissing(layout, missing, mounts, layout === "v2" ? crowded : null, admin),
   };
 }

@@ -72,7 +72,7 @@ export function probeHost(files: HostFiles = liveFiles, arch: Arch = archOf(proc
     namespaces: probeNamespaces(files),
     pidMax,
     ...probeIds(files, user, capabilities, status.get("NoNewPrivs") === "1", pidMax),
-    cgroup: probeCgroup(files, mounts, capabilities.includes("CAP_SYS_ADMIN")),
+    cgroup: probeCgroup(files, mounts, Number(status.get("Pid")), capabilities.includes("CAP_SYS_ADMIN")),
     overlay: probeOverlay(files, kernel),
     proc: probeProc(mounts),
     idmappedMounts: probeIdmappedMounts(kernel, capabilities, initialUserNamespace),
