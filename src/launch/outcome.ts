@@ -1,7 +1,7 @@
 /**
  * What became of a run: one shape for success and failure.
  */
-import type { Status } from "../profile/spec.ts";
+import type { Decision } from "../compile/plan.ts";
 
 /** Why the payload is no longer running. */
 export type Reason =
@@ -55,7 +55,18 @@ export interface Enforcement {
   readonly expected: string;
   readonly actual: string;
   readonly matches: boolean;
-  readonly status: Status;
+  readonly status: Decision["status"];
+}
+
+/** A step that failed and that the plan lets the launch go on without. */
+export interface DegradedStep {
+  readonly step: string;
+  /** The decision that asked for it. */
+  readonly decision: string;
+  readonly call: string;
+  /** Errno name, "" when the launcher could not tell. */
+  readonly errno: string;
+  readonly target: string;
 }
 
 export interface Outcome {
@@ -68,6 +79,8 @@ export interface Outcome {
   readonly launchError: LaunchErrorData | null;
   readonly usage: Usage;
   readonly enforcement: readonly Enforcement[];
+  /** Absent from an outcome made before there was a launch. */
+  readonly degraded?: readonly DegradedStep[];
   /** Captured bytes as UTF-8, or null when passed through or streamed. */
   readonly stdout: string | null;
   readonly stderr: string | null;

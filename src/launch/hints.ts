@@ -1,0 +1,247 @@
+/**
+ * What to do when the kernel refuses: advice by call and errno.
+ *
+ * Pure. Advice names a command, a setting or a field of the profile; "" when there is nothing better to say than
+ * the errno itself.
+ */
+
+/** What failed, as far as advice depends on it. */
+export interface Failure {
+  /** Id of the step, "spawn" for the start of the launcher itself. */
+  readonly step: string;
+  readonly call: string;
+  readonly errno: string;
+  readonly target: string;
+}
+
+interface Rule {
+  readonly call: readonly string[] | null;
+  readonly errno: readonly string[];
+  /** Matched against the step's id and its target. */
+  readonly about?: RegExp;
+  readonly hint: string;
+}
+
+const CLONE = ["clone", "clone3", "unshare"];
+const MOUNT = ["mount", "fsopen", "fsconfig", "fsmount", "move_mount", "open_tree", "mount_setattr"];
+const FILE = ["openat", "openat2", "mkdirat", "unlinkat", "write", "pwrite64"];
+
+/** First match wins: the particular before the general. */
+const RULES: readonly Rule[] = [
+  {
+    call: CLONE,
+    errno: ["EPERM", "EACCES"],
+    hint: "this host blocks user namespaces for you; `sandbox doctor` names the setting that does and how to change it",
+  },
+  {
+    call: CLONE,
+    errno: ["ENOSPC", "EUSERS"],
+    hint: "the limit of namespaces is reached; see `sysctl user.max_user_namespaces` and its siblings, or nest less deeply (32 levels)",
+  },
+  {
+    call: [...CLONE, "spawn"],
+    errno: ["EAGAIN"],
+    hint: "the limit of processes is reached; see `ulimit -u`, the pids limit of your cgroup and `sysctl kernel.threads-max`",
+  },
+  {
+    call: CLONE,
+    errno: ["EINVAL"],
+    hint: "the kernel lacks one of the namespaces asked for; `sandbox doctor` says which",
+  },
+  {
+    call: ["clone3"],
+    errno: ["EBUSY"],
+    hint: "the cgroup has child groups with controllers enabled and can hold no process; give the sandbox a cgroup of its own",
+  },
+  {
+    call: ["clone3"],
+    errno: ["ENOSYS"],
+    hint: "something between you and the kernel (an outer sandbox or an old container runtime) blocks clone3",
+  },
+  {
+    call: ["write", "openat"],
+    errno: ["EPERM", "EINVAL", "EACCES"],
+    about: /[ug]id_?map/,
+    hint: "the id mapping is not permitted; an ordinary user may map its own ids only, or ranges of /etc/subuid and /etc/subgid through newuidmap and newgidmap",
+  },
+  {
+    call: ["newuidmap", "newgidmap"],
+    errno: ["ECHILD"],
+    hint: "it said why on standard error; your ranges are in /etc/subuid and /etc/subgid, and the program must be set-user-id root",
+  },
+  {
+    call: ["setresuid", "setresgid", "setgroups"],
+    errno: ["EPERM", "EINVAL"],
+    hint: "the id is not mapped into the sandbox; check `identity.uid`, `identity.gid` and `identity.map`",
+  },
+  {
+    call: FILE,
+    errno: ["EACCES", "EPERM", "EROFS"],
+    about: /cgroup/,
+    hint: "the cgroup is not yours to write; run under `systemd-run --user --scope -p Delegate=yes`, or see `sandbox doctor`",
+  },
+  {
+    call: FILE,
+    errno: ["ENOENT"],
+    about: /cgroup/,
+    hint: "the controller is not enabled in the parent cgroup, or the parent was removed; see `sandbox doctor`",
+  },
+  {
+    call: FILE,
+    errno: ["EBUSY"],
+    about: /cgroup/,
+    hint: "other processes live in the cgroup that should be divided; start the sandbox in a scope of its own",
+  },
+  {
+    call: FILE,
+    errno: ["EINVAL", "ERANGE", "ENODEV"],
+    about: /cgroup/,
+    hint: "the kernel does not take this limit; check the value under `resources`",
+  },
+  {
+    call: FILE,
+    errno: ["ENOSPC", "EAGAIN"],
+    about: /cgroup/,
+    hint: "the parent cgroup has no room for another group, or its cpuset is empty; see cgroup.max.descendants and cpuset.cpus there",
+  },
+  {
+    call: ["fsmount", "fsconfig", "mount", "fsopen"],
+    errno: ["EPERM", "EACCES"],
+    about: /proc/,
+    hint: "parts of /proc are masked, as inside another container, so the kernel allows no new procfs; unmask it there or set `filesystem.proc` to none",
+  },
+  {
+    call: MOUNT,
+    errno: ["ENODEV"],
+    hint: "the kernel does not have this file system; load its module or do without it",
+  },
+  {
+    call: MOUNT,
+    errno: ["ENOSPC"],
+    hint: "the limit of mounts is reached; see `sysctl fs.mount-max`",
+  },
+  {
+    call: MOUNT,
+    errno: ["EPERM", "EACCES"],
+    hint: "the kernel or a security module refuses this mount; `sandbox doctor` says what this host allows",
+  },
+  {
+    call: MOUNT,
+    errno: ["ENOSYS"],
+    hint: "the kernel is older than 5.12 or something blocks the mount API; see `sandbox doctor`",
+  },
+  {
+    call: [...MOUNT, "openat", "openat2"],
+    errno: ["ENOENT"],
+    hint: "the path does not exist (any more); create it or mark the mount as optional",
+  },
+  {
+    call: ["openat2", "openat"],
+    errno: ["ELOOP", "EXDEV"],
+    hint: "the path leads through a link that leaves the root; name the real path",
+  },
+  {
+    call: ["mkdirat", "openat", "openat2"],
+    errno: ["ENOTDIR", "EEXIST"],
+    hint: "a file is in the way where a directory must be; choose another target",
+  },
+  {
+    call: ["chdir", "fchdir"],
+    errno: ["ENOENT", "ENOTDIR", "EACCES"],
+    hint: "the working directory is not visible inside; choose another with --workdir or show it with --bind",
+  },
+  {
+    call: ["seccomp"],
+    errno: ["EINVAL", "ENOSYS", "EACCES", "ENOMEM"],
+    hint: "the kernel does not take the filter; `sandbox doctor` says what it supports",
+  },
+  {
+    call: ["setpriority", "prlimit64"],
+    errno: ["EPERM", "EACCES"],
+    hint: "only a privileged user may raise this; lower the value, or raise the hard limit of the calling shell (`ulimit -H`)",
+  },
+  {
+    call: ["write"],
+    errno: ["EACCES", "EPERM"],
+    about: /oom_?score/i,
+    hint: "only a privileged user may lower oom_score_adj; raise `process.oomScoreAdj`",
+  },
+  {
+    call: ["execve"],
+    errno: ["ENOENT", "ENOTDIR"],
+    hint: "no such program inside the sandbox, or the loader or interpreter it needs is not there; show it with --bind",
+  },
+  {
+    call: ["execve"],
+    errno: ["EACCES"],
+    hint: "it is not an executable file, or lies where `noexec` holds; check its permission bits and its mount",
+  },
+  {
+    call: ["execve"],
+    errno: ["EPERM"],
+    hint: "the sandbox does not let this program run; a set-user-id or capability program cannot gain anything here",
+  },
+  {
+    call: ["execve"],
+    errno: ["ENOEXEC"],
+    hint: "it is no program for this machine; a script needs a first line such as #!/bin/sh",
+  },
+  {
+    call: ["execve", "spawn"],
+    errno: ["E2BIG"],
+    hint: "arguments and environment are too long together; pass data on standard input or in a file",
+  },
+  {
+    call: ["execve"],
+    errno: ["ELOOP"],
+    hint: "links or interpreters lead in a circle",
+  },
+  {
+    call: ["spawn"],
+    errno: ["EACCES", "EPERM"],
+    hint: "the launcher may not be executed here: no directory for it without `noexec`, or a security module forbids it; point XDG_RUNTIME_DIR to one that allows it",
+  },
+  {
+    call: ["spawn"],
+    errno: ["ENOENT"],
+    hint: "/proc is not mounted or shows other processes than ours, or the working directory does not exist",
+  },
+  {
+    call: ["spawn"],
+    errno: ["ENOEXEC"],
+    hint: "the launcher was made for another architecture",
+  },
+  {
+    call: null,
+    errno: ["EMFILE", "ENFILE"],
+    hint: "no descriptor is left; raise `ulimit -n` or run fewer sandboxes at once",
+  },
+  {
+    call: null,
+    errno: ["ENOMEM"],
+    hint: "the kernel has no memory left for this; free some or raise the limit",
+  },
+  { call: null, errno: ["ENOSPC", "EDQUOT"], hint: "no space is left where this is written" },
+  {
+    call: null,
+    errno: ["ENOSYS"],
+    hint: "the kernel is too old or something blocks the call; see `sandbox doctor`",
+  },
+  {
+    call: null,
+    errno: ["EPERM", "EACCES"],
+    hint: "`sandbox doctor` says what this host allows and what blocks the rest",
+  },
+];
+
+/** One sentence of advice, no trailing full stop; "" when there is none. */
+export function hintFor({ step, call, errno, target }: Failure): string {
+  const subject = `${step} ${target}`;
+  const rule = RULES.find(
+    (each) =>
+      (each.call === null || each.call.includes(call)) &&
+      each.errno.includes(errno) &&
+      (each.about === undefined || each.about.test(subject)),
+  );
+  return rule?.hint ?? "";
+}

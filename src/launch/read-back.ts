@@ -1,0 +1,244 @@
+/**
+ * Proof, not hope: what the kernel said about the running payload next to what was asked.
+ *
+ * Pure. Takes the decisions with their checks and the texts that the launcher read; gives one line per check. What
+ * could not be read does not match: a control counts as in force only when the kernel confirmed it.
+ */
+import type { Check, Decision } from "../compile/plan.ts";
+import type { MemoryImage } from "./memory.ts";
+import type { Enforcement } from "./outcome.ts";
+
+/** Links of the supervisor's own namespaces: "pid" → "pid:[4026531836]". */
+export type OwnNamespaces = Readonly<Partial<Record<NamespaceName, string>>>;
+export type NamespaceName = Extract<Check, { kind: "namespace" }>["name"];
+
+/** Said where the launcher left nothing to compare. */
+export const UNREAD = "not read back";
+
+/** In the order of the decisions; those without a check have no line. */
+export function readBack(
+  decisions: readonly Decision[],
+  memory: MemoryImage,
+  own: OwnNamespaces,
+): readonly Enforcement[] {
+  const source = parseSource(memory, own);
+  return decisions.flatMap(({ id, check, status }) => {
+    if (check === null) return [];
+    const { expected, actual, matches } = compare(check, source);
+    return [
+      { decision: id, expected, actual: actual ?? UNREAD, matches: actual !== null && matches, status },
+    ];
+  });
+}
+
+/** Controls that should be in force in full and are not: a reason to distrust the run. */
+export function mismatches(enforcement: readonly Enforcement[]): readonly Enforcement[] {
+  return enforcement.filter(({ matches, status }) => !matches && status === "full");
+}
+
+interface Source {
+  readonly memory: MemoryImage;
+  readonly own: OwnNamespaces;
+  readonly status: ReadonlyMap<string, string>;
+  readonly limits: ReadonlyMap<string, string>;
+  readonly mounts: ReadonlyMap<string, MountLine>;
+}
+
+interface MountLine {
+  readonly fsType: string;
+  readonly options: readonly string[];
+  readonly superOptions: readonly string[];
+}
+
+function parseSource(memory: MemoryImage, own: OwnNamespaces): Source {
+  return {
+    memory,
+    own,
+    status: parseStatus(memory.text("read.status")),
+    limits: parseLimits(memory.text("read.limits")),
+    mounts: parseMounts(memory.text("read.mountinfo")),
+  };
+}
+
+interface Comparison {
+  readonly expected: string;
+  readonly actual: string | null;
+  readonly matches: boolean;
+}
+
+function compare(check: Check, source: Source): Comparison {
+  switch (check.kind) {
+    case "status": {
+      const actual = source.status.get(check.field) ?? null;
+      const expected = squeeze(check.expected);
+      return { expected: `${check.field}: ${expected}`, actual, matches: actual === expected };
+    }
+    case "namespace":
+      return compareNamespace(check, source);
+    case "mount":
+      return compareMount(check, source.mounts);
+    case "cgroup": {
+      const text = source.memory.text(`read.cgroup.${check.controller}.${check.file}`).trim();
+      return {
+        expected: `${check.file}: ${check.expected}`,
+        actual: text === "" ? null : text,
+        matches: sameCgroupValue(check.file, check.expected.trim(), text),
+      };
+    }
+    case "rlimit": {
+      const actual = source.limits.get(check.name.toLowerCase().replace(/^rlimit_/, "")) ?? null;
+      const expected = squeeze(check.expected);
+      return { expected: `${check.name}: ${expected}`, actual, matches: actual === expected };
+    }
+  }
+}
+
+function compareNamespace(check: Extract<Check, { kind: "namespace" }>, { memory, own }: Source): Comparison {
+  const link = memory.text(`read.ns.${check.name}`);
+  const ours = own[check.name] ?? "";
+  const known = link !== "" && ours !== "";
+  return {
+    expected: `${check.name}: ${check.expected === "own" ? `other than ${ours}` : ours}`,
+    actual: known ? link : null,
+    matches: known && (link !== ours) === (check.expected === "own"),
+  };
+}
+
+function compareMount(
+  { target, fsType, options }: Extract<Check, { kind: "mount" }>,
+  mounts: ReadonlyMap<string, MountLine>,
+): Comparison {
+  const expected = [target, ...(fsType === null ? [] : [fsType]), ...options].join(" ");
+  const line = mounts.get(target);
+  if (line === undefined)
+    return { expected, actual: mounts.size === 0 ? null : "not mounted", matches: false };
+  const has = (option: string): boolean => {
+    // "rw" holds only when neither the mount nor its file system says otherwise; "ro" when either does.
+    if (option === "rw") return line.options.includes("rw") && line.superOptions.includes("rw");
+    return [...line.options, ...line.superOptions].some((each) => sameOption(each, option));
+  };
+  return {
+    expected,
+    actual: [target, line.fsType, ...new Set([...line.options, ...line.superOptions])].join(" "),
+    matches: (fsType === null || fsType === line.fsType) && options.every(has),
+  };
+}
+
+/** Equal, or both the same number of bytes: tmpfs shows `size=65536k` for what was asked as `size=64m`. */
+function sameOption(actual: string, expected: string): boolean {
+  if (actual === expected) return true;
+  const [name, value] = actual.split("=");
+  const [otherName, otherValue] = expected.split("=");
+  if (name !== otherName || name !== "size" || value === undefined || otherValue === undefined) return false;
+  return roundedUp(parseSize(otherValue)).includes(parseSize(value));
+}
+
+function parseSize(text: string): number {
+  const [, digits, unit] = /^(\d+)([kmg]?)$/i.exec(text) ?? [];
+  const scale = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[(unit ?? "").toLowerCase()];
+  return digits === undefined || scale === undefined ? Number.NaN : Number(digits) * scale;
+}
+
+const PAGE_SIZES = [4096, 16_384, 65_536];
+const roundedUp = (bytes: number): number[] => PAGE_SIZES.map((page) => Math.ceil(bytes / page) * page);
+const roundedDown = (bytes: number): number[] => PAGE_SIZES.map((page) => Math.floor(bytes / page) * page);
+
+/** What v1 memory files show for "no limit": LONG_MAX in whole pages. */
+const V1_UNLIMITED = PAGE_SIZES.map((page) => String(2n ** 63n - BigInt(page)));
+
+function sameCgroupValue(file: string, expected: string, actual: string): boolean {
+  if (squeeze(actual) === squeeze(expected)) return true;
+  if (file.startsWith("cpuset.")) return cpuList(expected) === cpuList(actual);
+  if (expected === "max" || expected === "-1") return ["max", "-1", ...V1_UNLIMITED].includes(actual);
+  // Memory is counted in pages; the kernel rounds a limit down to whole ones.
+  if (file.startsWith("memory.") && /^\d+$/.test(expected) && /^\d+$/.test(actual)) {
+    return roundedDown(Number(expected)).includes(Number(actual));
+  }
+  // One line per device; a line shows every key, also those that were not written.
+  if (file.startsWith("io.") || file.startsWith("blkio.")) {
+    const lines = actual.split("\n").map((line) => line.trim().split(/\s+/));
+    const [device = "", ...wanted] = squeeze(expected).split(" ");
+    return lines.some(
+      ([name, ...values]) => name === device && wanted.every((each) => values.includes(each)),
+    );
+  }
+  return false;
+}
+
+/** "0,1,2" and "0-2" are the same set. */
+function cpuList(text: string): string {
+  const members = text
+    .trim()
+    .split(",")
+    .flatMap((part) => {
+      const [from, to] = part.split("-").map(Number);
+      if (from === undefined || Number.isNaN(from)) return [];
+      return Array.from({ length: (to ?? from) - from + 1 }, (_, index) => from + index);
+    });
+  return [...new Set(members)].toSorted((a, b) => a - b).join(",");
+}
+
+const squeeze = (text: string): string => text.trim().replace(/\s+/g, " ");
+
+/** "Key:\tvalue" lines of /proc/PID/status. */
+function parseStatus(text: string): ReadonlyMap<string, string> {
+  return new Map(
+    text.split("\n").flatMap((line) => {
+      const colon = line.indexOf(":");
+      return colon === -1 ? [] : [[line.slice(0, colon), squeeze(line.slice(colon + 1))] as const];
+    }),
+  );
+}
+
+/** Row titles of /proc/PID/limits, fs/proc/base.c. */
+const LIMIT_TITLES: Readonly<Record<string, string>> = {
+  "Max cpu time": "cpu",
+  "Max file size": "fsize",
+  "Max data size": "data",
+  "Max stack size": "stack",
+  "Max core file size": "core",
+  "Max resident set": "rss",
+  "Max processes": "nproc",
+  "Max open files": "nofile",
+  "Max locked memory": "memlock",
+  "Max address space": "as",
+  "Max file locks": "locks",
+  "Max pending signals": "sigpending",
+  "Max msgqueue size": "msgqueue",
+  "Max nice priority": "nice",
+  "Max realtime priority": "rtprio",
+  "Max realtime timeout": "rttime",
+};
+
+/** "soft hard" by rlimit name. */
+function parseLimits(text: string): ReadonlyMap<string, string> {
+  return new Map(
+    text.split("\n").flatMap((line) => {
+      const [, title, soft, hard] = /^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)/.exec(line) ?? [];
+      const name = LIMIT_TITLES[title ?? ""];
+      return name === undefined ? [] : [[name, `${soft} ${hard}`] as const];
+    }),
+  );
+}
+
+/** The topmost mount at each point: later lines cover earlier ones (proc_pid_mountinfo(5)). */
+function parseMounts(text: string): ReadonlyMap<string, MountLine> {
+  return new Map(
+    text.split("\n").flatMap((line) => {
+      const [before, after] = line.split(" - ");
+      const [, , , , point, options] = before?.split(" ") ?? [];
+      const [fsType, , superOptions] = after?.split(" ") ?? [];
+      if (point === undefined || options === undefined || fsType === undefined) return [];
+      return [
+        [
+          unescapeMount(point),
+          { fsType, options: options.split(","), superOptions: (superOptions ?? "").split(",") },
+        ] as const,
+      ];
+    }),
+  );
+}
+
+/** Space, tab, newline and backslash are octal escapes there. */
+const unescapeMount = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

@@ -1,0 +1,86 @@
+/**
+ * What a run used: the accounts of its cgroups where there are any, else what wait4 said.
+ *
+ * Pure. Takes the memory read after the run; gives times in milliseconds and sizes in bytes.
+ */
+import { readKey } from "./cgroup.ts";
+import { type MemoryImage, readTimespec } from "./memory.ts";
+import type { Usage } from "./outcome.ts";
+
+/** What only the supervisor knows. */
+export interface Observed {
+  /** Milliseconds from just before the launcher was started until its end was seen. */
+  readonly wallTime: number;
+  readonly outputSize: number | null;
+}
+
+export function measureUsage(memory: MemoryImage, { wallTime, outputSize }: Observed): Usage {
+  const peak = cgroupNumber(memory, "end.memory.memory.peak", "end.memory.memory.max_usage_in_bytes");
+  return {
+    wallTime: launcherTime(memory) ?? wallTime,
+    ...cpuTimes(memory),
+    peakMemory: peak ?? memory.header.initRusage.maxRss,
+    peakMemorySource: peak === null ? "rusage" : "cgroup",
+    outputSize,
+    oomKills: cgroupKey(memory, "oom_kill", "end.memory.memory.events", "end.memory.memory.oom_control"),
+    pidsLimitHits: cgroupKey(memory, "max", "end.pids.pids.events"),
+  };
+}
+
+/** A run that never reached a launcher. */
+export function noUsage(wallTime: number): Usage {
+  return {
+    wallTime,
+    cpuTime: 0,
+    userTime: 0,
+    systemTime: 0,
+    peakMemory: 0,
+    peakMemorySource: "rusage",
+    outputSize: null,
+    oomKills: null,
+    pidsLimitHits: null,
+  };
+}
+
+/** By the launcher's own clock, which does not count the supervisor's delays; null when it could not finish. */
+function launcherTime(memory: MemoryImage): number | null {
+  const start = readTimespec(memory, "time.start");
+  const end = readTimespec(memory, "time.end");
+  return start === null || end === null ? null : end - start;
+}
+
+type CpuTimes = Pick<Usage, "cpuTime" | "userTime" | "systemTime">;
+
+function cpuTimes(memory: MemoryImage): CpuTimes {
+  const stat = memory.text("end.cpu.cpu.stat");
+  const total = readKey(stat, "usage_usec");
+  if (total !== null) {
+    return {
+      cpuTime: total / 1000,
+      userTime: (readKey(stat, "user_usec") ?? 0) / 1000,
+      systemTime: (readKey(stat, "system_usec") ?? 0) / 1000,
+    };
+  }
+  const { userTime, systemTime } = memory.header.initRusage;
+  const reaped = userTime + systemTime;
+  const nanoseconds = cgroupNumber(memory, "end.cpuacct.cpuacct.usage");
+  if (nanoseconds === null) return { cpuTime: reaped, userTime, systemTime };
+  // v1 counts the sum in nanoseconds but splits it in ticks of 10 ms: the split of wait4 is the finer one.
+  const cpuTime = nanoseconds / 1e6;
+  const share = reaped === 0 ? 0 : userTime / reaped;
+  return { cpuTime, userTime: cpuTime * share, systemTime: cpuTime * (1 - share) };
+}
+
+/** The first of these files that was read, as a number. */
+function cgroupNumber(memory: MemoryImage, ...buffers: readonly string[]): number | null {
+  const text = buffers.map((name) => memory.text(name).trim()).find((each) => /^\d+$/.test(each));
+  return text === undefined ? null : Number(text);
+}
+
+function cgroupKey(memory: MemoryImage, key: string, ...buffers: readonly string[]): number | null {
+  for (const name of buffers) {
+    const value = readKey(memory.text(name), key);
+    if (value !== null) return value;
+  }
+  return null;
+}
