@@ -1,0 +1,70 @@
+/**
+ * Seccomp spec -> verified filter, in the order of the stages: what is meant, the bytes, the proof. Pure: a backend that needs the
+ * outside (libseccomp) is passed in. Backends are interchangeable because the verifier decides: one that cannot express the policy
+ * or gets it wrong is passed over with a note.
+ */
+import type { Checked, Problem } from "../../problems.ts";
+import type { SeccompSpec } from "../../profile/spec.ts";
+import { generate } from "./codegen.ts";
+import type { FilterPolicy } from "./ir.ts";
+import { normalise } from "./normalise.ts";
+import { type FilterTarget, locate } from "./target.ts";
+import { verify } from "./verify.ts";
+
+/** Emits a policy, or says why not. */
+export interface Backend {
+  /** "libseccomp 2.5.4" */
+  readonly name: string;
+  emit(policy: FilterPolicy): Uint8Array | { readonly reason: string };
+}
+
+/** Our own emitter. */
+export const OWN_BACKEND: Backend = {
+  name: "sandbox",
+  emit: (policy) => generate(policy) ?? { reason: "the filter needs more than 4096 instructions" },
+};
+
+export interface Compiled {
+  /** struct sock_filter[], little-endian. */
+  readonly bytes: Uint8Array;
+  readonly backend: string;
+  readonly notes: readonly string[];
+  readonly stats: { readonly instructions: number; readonly cases: number };
+}
+
+/** The first backend's filter that the verifier accepts, or every reason why there is none. */
+export function compileSeccomp(
+  spec: SeccompSpec,
+  target: FilterTarget,
+  backends: readonly Backend[] = [OWN_BACKEND],
+): Checked<Compiled> {
+  const meant = normalise(spec, target);
+  if (!meant.ok) return meant;
+  const { policy } = meant.value;
+  const notes = [...meant.value.notes];
+  const problems: Problem[] = [];
+  for (const backend of backends) {
+    const emitted = backend.emit(policy);
+    if (!(emitted instanceof Uint8Array)) {
+      notes.push(`${backend.name} was passed over: ${emitted.reason}`);
+      problems.push({
+        kind: "seccomp-rule",
+        where: locate(target, "/seccomp"),
+        pointer: "/seccomp",
+        message: `${backend.name} cannot emit this filter: ${emitted.reason}`,
+      });
+      continue;
+    }
+    const verified = verify(emitted, policy, target);
+    if (verified.ok) {
+      const { instructions, cases } = verified.value;
+      return {
+        ok: true,
+        value: { bytes: emitted, backend: backend.name, notes, stats: { instructions, cases } },
+      };
+    }
+    problems.push(...verified.problems);
+    notes.push(`${backend.name} got the policy wrong and was passed over: ${verified.problems[0]?.message}`);
+  }
+  return { ok: false, problems };
+}

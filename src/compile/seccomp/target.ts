@@ -1,0 +1,17 @@
+/** What a filter is compiled for, next to the spec: everything else that may change its bytes or its messages. */
+import type { Arch } from "../../host/facts.ts";
+import type { Provenance } from "../../problems.ts";
+
+export interface FilterTarget {
+  readonly arch: Arch;
+  /** The payload's bounding set, names: what `includes.caps` and `excludes.caps` ask about (as in Docker). */
+  readonly capabilities: readonly string[];
+  readonly kernel: { readonly major: number; readonly minor: number };
+  /** Where a field of the resolved profile was written; pointers such as `/seccomp/syscalls/3/names/0`. */
+  readonly locate?: (pointer: string) => Provenance;
+}
+
+/** Provenance of a pointer, or the default when the caller keeps none. */
+export function locate(target: FilterTarget, pointer: string): Provenance {
+  return target.locate?.(pointer) ?? { kind: "default" };
+}
