@@ -1,0 +1,81 @@
+/**
+ * A program that tries everything: each attempt gets through outside, and meets the exact refusal inside.
+ * One process per world makes all attempts; each attempt is a child of its own.
+ */
+import { describe, expect, it } from "vitest";
+import { ALL_ATTEMPTS, ATTEMPTS } from "./attempt-table.ts";
+import {
+  describeSandbox,
+  hostile,
+  need,
+  outside,
+  resultsOf,
+  sandbox,
+  USERS,
+  type World,
+  worldExists,
+} from "./harness.ts";
+
+describe("without a sandbox", () => {
+  for (const world of ["root", "user", "userns"] as const satisfies readonly World[]) {
+    it(`every attempt meant for the world "${world}" gets through`, async (context) => {
+      need(context, worldExists(world), "the test process is not root");
+      const attempts = ALL_ATTEMPTS.filter((attempt) => attempt.control === world);
+      const ran = await outside(world, [hostile(context, "attempt"), ...attempts.map(({ name }) => name)]);
+      const results = resultsOf(ran.stdout);
+      const wrong = attempts.filter(({ name, outside: expected, strict }) => {
+        const result = results.get(name);
+        return expected === "ok" ? result !== "ok" : result === undefined || result === strict;
+      });
+      expect(wrong.map(({ name }) => `${name} ${results.get(name)}`)).toEqual([]);
+    });
+  }
+});
+
+describeSandbox.each(USERS)("strict, run by %s", (user) => {
+  it("answers every attempt with its exact refusal", async (context) => {
+    const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)]);
+    const results = resultsOf(ran.stdout);
+    expect({ code: ran.code, stderr: ran.stderr, count: results.size }).toEqual({
+      code: 0,
+      stderr: "",
+      count: ALL_ATTEMPTS.length,
+    });
+    for (const [group, attempts] of Object.entries(ATTEMPTS))
+      expect({ group, answers: attempts.map(({ name }) => `${name} ${results.get(name)}`) }).toEqual({
+        group,
+        answers: attempts.map(({ name, strict }) => `${name} ${strict}`),
+      });
+  });
+});
+
+describeSandbox.each(USERS)("standard and build, run by %s", (user) => {
+  it.for(["standard", "build"])("%s refuses whatever would reach the host", async (profile, context) => {
+    const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)], {
+      profile,
+    });
+    const results = resultsOf(ran.stdout);
+    expect({ code: ran.code, stderr: ran.stderr, count: results.size }).toEqual({
+      code: 0,
+      stderr: "",
+      count: ALL_ATTEMPTS.length,
+    });
+    const gotThrough = ALL_ATTEMPTS.filter(
+      ({ name, strict }) => strict !== "ok" && results.get(name) === "ok" && !HARMLESS_FOR_TOOLS.has(name),
+    );
+    expect(gotThrough.map(({ name }) => name)).toEqual([]);
+  });
+});
+
+/** Inside one's own sandbox only: a debugger, an interpreter or a virtual machine may need these. */
+const HARMLESS_FOR_TOOLS: ReadonlySet<string> = new Set([
+  "ptrace-parent",
+  "vm-read-parent",
+  "vm-write-parent",
+  "pidfd-steal",
+  "kcmp-parent",
+  "personality-layout",
+  "personality-layout-high",
+  "modify-ldt",
+  "keepcaps",
+]);
