@@ -119,7 +119,8 @@ export function findClosure(program: string, searchPath: string, where: Provenan
       return;
     }
     add(path);
-    if (known) return;
+    // Scripts are followed again: a circle of them must reach the limit and be reported.
+    if (known && content.kind !== "script") return;
     if (content.kind === "script") addScript(content.line, path, depth);
     else if (content.kind === "elf") addElf(path, content.elf);
   };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { probeHost } from "../../src/host/probe.ts";
-import { recorded, type Tree } from "./recorded.ts";
+import { recorded, type Tree, textOf } from "./recorded.ts";
 import {
   DELEGATED,
   DOCKER,
@@ -14,7 +14,7 @@ import {
 } from "./trees.ts";
 
 const probe = (tree: Tree) => probeHost(recorded(tree), "x86_64");
-const with_ = (tree: Tree, change: Tree): Tree => ({ ...tree, ...change });
+const changed = (tree: Tree, change: Tree): Tree => ({ ...tree, ...change });
 
 describe("cgroups are found where they may be made", () => {
   test("a login session is not delegated, and the advice is the command that delegates", () => {
@@ -38,7 +38,7 @@ describe("cgroups are found where they may be made", () => {
 
   test("a scope that is divided already needs nothing more", () => {
     const { cgroup } = probe(
-      with_(DELEGATED, {
+      changed(DELEGATED, {
         "/proc/self/cgroup": `0::${SCOPE.slice("/sys/fs/cgroup".length)}/sandbox-supervisor\n`,
         [`${SCOPE}/cgroup.procs`]: { text: "", writable: true },
         [`${SCOPE}/cgroup.subtree_control`]: { text: "cpu memory pids\n", writable: true },
@@ -61,7 +61,7 @@ describe("cgroups are found where they may be made", () => {
   });
 
   test("the true root may hold processes, so it needs no leaf", () => {
-    const { cgroup } = probe(with_(ROOT_V2, { "/proc/self/cgroup": "0::/\n" }));
+    const { cgroup } = probe(changed(ROOT_V2, { "/proc/self/cgroup": "0::/\n" }));
     expect(cgroup.controllers.io?.parent).toBe("/sys/fs/cgroup");
     expect(cgroup.prepare).toEqual({
       subtreeControl: "/sys/fs/cgroup/cgroup.subtree_control",
@@ -86,7 +86,7 @@ describe("cgroups are found where they may be made", () => {
 
   test("alone in a container's root, our process moves to the leaf", () => {
     const { cgroup } = probe(
-      with_(DOCKER_PRIVILEGED, { "/sys/fs/cgroup/cgroup.procs": { text: "7\n", writable: true } }),
+      changed(DOCKER_PRIVILEGED, { "/sys/fs/cgroup/cgroup.procs": { text: "7\n", writable: true } }),
     );
     expect(cgroup.prepare?.leaf).toBe("/sys/fs/cgroup/sandbox-supervisor");
   });
@@ -120,13 +120,13 @@ describe("cgroups are found where they may be made", () => {
         typeof entry === "object" ? { ...entry, writable: false } : entry,
       ]),
     );
-    const { cgroup } = probe(with_(tree, { "/proc/self/status": LOGIN["/proc/self/status"] ?? "" }));
+    const { cgroup } = probe(changed(tree, { "/proc/self/status": LOGIN["/proc/self/status"] ?? "" }));
     expect(cgroup.controllers).toEqual({});
     expect(cgroup.missing?.fix).toContain("root");
   });
 
   test("no hierarchy at all", () => {
-    const { cgroup } = probe(with_(LOGIN, { "/proc/self/mountinfo": "22 1 8:1 / / rw - ext4 x rw\n" }));
+    const { cgroup } = probe(changed(LOGIN, { "/proc/self/mountinfo": "22 1 8:1 / / rw - ext4 x rw\n" }));
     expect(cgroup).toMatchObject({ layout: "none", controllers: {}, prepare: null });
     expect(cgroup.missing?.fix).toContain("mount -t cgroup2");
   });
@@ -156,7 +156,7 @@ describe("user namespaces are judged before they are tried", () => {
     ],
   ];
   test.each(cases)("%s: unavailable, with the way out", (_, change, fix) => {
-    const { userNamespaces } = probe(with_(LOGIN, change));
+    const { userNamespaces } = probe(changed(LOGIN, change));
     expect(userNamespaces).toMatchObject({ available: false, fix: expect.stringMatching(fix) });
   });
 
@@ -166,11 +166,11 @@ describe("user namespaces are judged before they are tried", () => {
       "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1\n",
       "/proc/self/attr/current": "unconfined\n",
     };
-    expect(probe(with_(ROOT_V2, change)).userNamespaces.available).toBe(true);
+    expect(probe(changed(ROOT_V2, change)).userNamespaces.available).toBe(true);
   });
 
   test("a program with an AppArmor profile of its own is not unconfined", () => {
-    const tree = with_(LOGIN, {
+    const tree = changed(LOGIN, {
       "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1\n",
       "/proc/self/attr/current": "sandbox (unconfined)\n",
     });
@@ -179,25 +179,26 @@ describe("user namespaces are judged before they are tried", () => {
 
   test("Docker's filter refuses them, Podman's does not", () => {
     expect(probe(DOCKER).userNamespaces.available).toBe(false);
-    expect(probe(with_(DOCKER, { "/run/.containerenv": "" })).userNamespaces.available).toBe(true);
+    expect(probe(changed(DOCKER, { "/run/.containerenv": "" })).userNamespaces.available).toBe(true);
   });
 });
 
 describe("a private /proc needs a whole one", () => {
   test("covered files forbid it and the mount in the way is named", () => {
-    expect(probe(DOCKER).proc).toMatchObject({
-      available: false,
-      reason: expect.stringContaining("/proc/bus") as string,
-    });
+    const { proc } = probe(DOCKER);
+    expect(proc).toHaveProperty("available", false);
+    expect(JSON.stringify(proc)).toContain("/proc/bus");
   });
   test("binfmt_misc lies on a directory made for it and hides nothing", () => {
     expect(probe(LOGIN).proc.available).toBe(true);
   });
   test("a whole procfs elsewhere is enough", () => {
-    const mountinfo = `${String(DOCKER["/proc/self/mountinfo"])}600 500 0:61 / /mnt/proc rw - proc proc rw\n`;
-    expect(probe(with_(DOCKER, { "/proc/self/mountinfo": mountinfo })).proc.available).toBe(true);
+    const mountinfo = `${textOf(DOCKER, "/proc/self/mountinfo")}600 500 0:61 / /mnt/proc rw - proc proc rw\n`;
+    expect(probe(changed(DOCKER, { "/proc/self/mountinfo": mountinfo })).proc.available).toBe(true);
   });
 });
+
+const map = (text: string): Tree => ({ "/proc/self/uid_map": text, "/proc/self/gid_map": text });
 
 describe("ids", () => {
   test("an ordinary user has ranges by name and by number, and no base", () => {
@@ -212,16 +213,15 @@ describe("ids", () => {
     });
   });
   test("under no_new_privs the setuid helpers are worth nothing", () => {
-    const status = String(LOGIN["/proc/self/status"]).replace("NoNewPrivs:\t0", "NoNewPrivs:\t1");
-    expect(probe(with_(LOGIN, { "/proc/self/status": status })).subordinate.newuidmap).toBeNull();
+    const status = textOf(LOGIN, "/proc/self/status").replace("NoNewPrivs:\t0", "NoNewPrivs:\t1");
+    expect(probe(changed(LOGIN, { "/proc/self/status": status })).subordinate.newuidmap).toBeNull();
   });
   test("root maps to ids that nobody was given", () => {
     expect(probe(ROOT_V2).idBase).toBe(0x70000000);
   });
   test("root of a namespace takes the top of what exists there, and nothing when that is too small", () => {
-    const map = (text: string) => ({ "/proc/self/uid_map": text, "/proc/self/gid_map": text });
-    expect(probe(with_(ROOT_V2, map("0 100000 10000000\n"))).idBase).toBe(10000000 - 4194304);
-    expect(probe(with_(ROOT_V2, map("0 100000 65536\n"))).idBase).toBeNull();
+    expect(probe(changed(ROOT_V2, map("0 100000 10000000\n"))).idBase).toBe(10000000 - 4194304);
+    expect(probe(changed(ROOT_V2, map("0 100000 65536\n"))).idBase).toBeNull();
   });
 });
 
@@ -236,7 +236,7 @@ describe("the host's tree", () => {
     ["/usr/share/zoneinfo/../../../etc/shadow", null],
     ["/srv/zone", null],
   ])("a localtime that links to %s is the zone %s", (link, zone) => {
-    expect(probe(with_(LOGIN, { "/etc/localtime": { link } })).timezone).toBe(zone);
+    expect(probe(changed(LOGIN, { "/etc/localtime": { link } })).timezone).toBe(zone);
   });
   test("links and directories of the top level are told apart", () => {
     expect(probe(LOGIN).systemRoot).toEqual({ "/usr": null, "/bin": "usr/bin", "/lib": "usr/lib" });
@@ -250,9 +250,9 @@ test("versions and sizes are read as the kernel writes them", () => {
 });
 
 test("overlay: a module that is not loaded yet counts, an old kernel does not", () => {
-  const none = with_(LOGIN, { "/proc/filesystems": "nodev\tproc\n" });
+  const none = changed(LOGIN, { "/proc/filesystems": "nodev\tproc\n" });
   expect(probe(none).overlay.available).toBe(false);
   const module = { "/lib/modules/6.1.0-37-amd64/kernel/fs/overlayfs/overlay.ko.xz": "" };
-  expect(probe(with_(none, module)).overlay.available).toBe(true);
-  expect(probe(with_(LOGIN, { "/proc/sys/kernel/osrelease": "5.10.0\n" })).overlay.available).toBe(false);
+  expect(probe(changed(none, module)).overlay.available).toBe(true);
+  expect(probe(changed(LOGIN, { "/proc/sys/kernel/osrelease": "5.10.0\n" })).overlay.available).toBe(false);
 });

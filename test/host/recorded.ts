@@ -76,3 +76,9 @@ export const NAMESPACE_LINKS: Tree = Object.fromEntries(
     { link: `${name}:[4026531837]` },
   ]),
 );
+
+/** The text of a recorded file. */
+export function textOf(tree: Tree, path: string): string {
+  const entry = tree[path];
+  return typeof entry === "string" ? entry : (entry?.text ?? "");
+}

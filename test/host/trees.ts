@@ -1,5 +1,5 @@
 /** Recorded machines: what the probes read there, and nothing else. */
-import { cgroup2, NAMESPACE_LINKS, type Tree } from "./recorded.ts";
+import { cgroup2, NAMESPACE_LINKS, type Tree, textOf } from "./recorded.ts";
 
 const COMMON: Tree = {
   "/usr": { type: "directory" },
@@ -182,7 +182,7 @@ export const ROOT_V1: Tree = {
 /** The same with an empty v2 hierarchy beside it. */
 export const ROOT_HYBRID: Tree = {
   ...ROOT_V1,
-  "/proc/self/cgroup": `${String(ROOT_V1["/proc/self/cgroup"])}0::/\n`,
-  "/proc/self/mountinfo": `${String(ROOT_V1["/proc/self/mountinfo"])}60 30 0:60 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n`,
+  "/proc/self/cgroup": `${textOf(ROOT_V1, "/proc/self/cgroup")}0::/\n`,
+  "/proc/self/mountinfo": `${textOf(ROOT_V1, "/proc/self/mountinfo")}60 30 0:60 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n`,
   ...cgroup2("/sys/fs/cgroup/unified", { controllers: "hugetlb", writable: true, root: true }),
 };
