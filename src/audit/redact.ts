@@ -43,62 +43,52 @@ export function createRedactor(
   const problems: Problem[] = [];
   const patterns: RegExp[] = [];
   const secrets: string[] = [];
+  const options = new Set<string>();
   for (const [index, entry] of entries.entries()) {
+    const option = OPTION_NAME.exec(entry)?.[1];
     if (VARIABLE.test(entry)) {
       const value = environment[entry];
       if (value !== undefined && value.length >= SHORTEST_SECRET) secrets.push(value);
       patterns.push(new RegExp(`(?<![A-Za-z0-9_])${entry}=([^]*)`, "dg"));
-    }
-    try {
-      // A variable's bare name is no secret; as a pattern it could only mean an option's name, and those have dashes.
-      if (!VARIABLE.test(entry)) patterns.push(new RegExp(entry, "dg"));
-    } catch (error) {
-      problems.push({
-        kind: "profile-value",
-        where,
-        pointer: `/audit/redact/${index}`,
-        message: `${JSON.stringify(entry)} is not a regular expression: ${error instanceof Error ? error.message : ""}`,
-        expected: "the name of an environment variable or a JavaScript regular expression",
-      });
+    } else if (option !== undefined) {
+      options.add(option);
+      patterns.push(new RegExp(`(?<![\\w-])${option}[= ]([^]*)`, "dg"));
+    } else {
+      try {
+        patterns.push(new RegExp(entry, "dg"));
+      } catch (error) {
+        problems.push({
+          kind: "profile-value",
+          where,
+          pointer: `/audit/redact/${index}`,
+          message: `${JSON.stringify(entry)} is not a regular expression: ${error instanceof Error ? error.message : ""}`,
+          expected: "the name of an environment variable or a JavaScript regular expression",
+        });
+      }
     }
   }
   if (problems.length > 0) return { ok: false, problems };
   // Longest first: a secret that contains another one must not be left half shown.
-  secrets.sort((a, b) => b.length - a.length);
+  secrets.sort((x, y) => y.length - x.length);
   const text = (value: string): string => hidePatterns(hideSecrets(value, secrets), patterns);
-  return { ok: true, value: { text, argv: (argv) => redactArgv(argv, patterns, secrets) } };
+  return { ok: true, value: { text, argv: (argv) => redactArgv(argv, options, text) } };
 }
 
-/** An argument list with secrets hidden; same length. Patterns must have the flags d and g. */
-export function redactArgv(
-  argv: readonly string[],
-  patterns: readonly RegExp[],
-  secrets: readonly string[] = [],
-): readonly string[] {
-  const result: string[] = [];
-  let hideNext = false;
-  for (const argument of argv) {
-    if (hideNext) {
-      hideNext = false;
-      result.push(REDACTED);
-      continue;
-    }
-    const option = /^--?[^=]+/.exec(argument)?.[0];
-    if (option !== undefined && patterns.some((pattern) => namesOption(pattern, option))) {
-      hideNext = option === argument;
-      result.push(hideNext ? argument : `${option}=${REDACTED}`);
-      continue;
-    }
-    result.push(hidePatterns(hideSecrets(argument, secrets), patterns));
-  }
-  return result;
-}
-
-/** A pattern that is nothing but an option's name. Only then is the match itself no secret and may be shown. */
+/** An entry that is nothing but an option's name: that may be shown, and its value not. */
 const OPTION_NAME = /^\^?(--?[A-Za-z0-9][\w-]*)=?\$?$/;
 
-function namesOption(pattern: RegExp, option: string): boolean {
-  return OPTION_NAME.exec(pattern.source)?.[1] === option;
+function redactArgv(
+  argv: readonly string[],
+  options: ReadonlySet<string>,
+  text: (value: string) => string,
+): readonly string[] {
+  let hideNext = false;
+  return argv.map((argument) => {
+    const hide = hideNext;
+    hideNext = !hide && options.has(argument);
+    if (hide) return REDACTED;
+    return hideNext ? argument : text(argument);
+  });
 }
 
 function hideSecrets(text: string, secrets: readonly string[]): string {

@@ -1,5 +1,4 @@
 /** Records, logs and processes for the audit tests. */
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -166,31 +165,4 @@ export function skipReason(condition: boolean, reason: string): boolean {
   if (process.env.SANDBOX_MUST_WORK === "1") throw new Error(`cannot test: ${reason}`);
   console.warn(`skipped: ${reason}`);
   return true;
-}
-
-export interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Run a process to its end. */
-export function runProcess(
-  command: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-): Promise<Ended> {
-  return new Promise((done, failed) => {
-    const child = spawn(command, args, {
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-    child.on("error", failed);
-    child.on("close", (code, signal) => done({ code, signal, stdout, stderr }));
-  });
 }
