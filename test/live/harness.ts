@@ -152,6 +152,7 @@ if (!haveCli) {
 }
 
 /** `describe` for tests that need the built command line. */
+// oxlint-disable-next-line vitest/valid-describe-callback, vitest/valid-title -- takes a condition, not a title
 export const describeSandbox: ReturnType<typeof suite.skipIf> = suite.skipIf(!haveCli);
 
 let readable: string | undefined;
