@@ -2,16 +2,19 @@
 // Takes the kernel's own user-space headers (Debian: linux-libc-dev; for arm linux-libc-dev-armhf-cross) and gcc as their
 // preprocessor; calls younger than the headers come from NEWER below.
 //
-//   node scripts/syscall-tables.mjs            write the file (and docs/seccomp-groups.md)
-//   node scripts/syscall-tables.mjs --check    exit 1 when the file is not what the headers give, 0 when it is or cannot be told
-//   --arm-headers DIR                          where asm/unistd.h of arm is; without it the committed arm table is kept
+//   node scripts/syscall-tables.mjs            write what follows from our own sources: the fingerprint and docs/seccomp-groups.md
+//   node scripts/syscall-tables.mjs --headers  write the tables too, from the headers of this machine
+//   --arm-headers DIR                          where asm/unistd.h of arm is (implies --headers); without it the arm table is kept
+//   node scripts/syscall-tables.mjs --check    exit 1 when a file is not what it should be
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { rolldown } from "rolldown";
 
 const top = fileURLToPath(new URL("..", import.meta.url));
 const fingerprintFile = `${top}src/kernel/fingerprint.generated.ts`;
+const pageFile = `${top}docs/seccomp-groups.md`;
 const target = `${top}src/compile/seccomp/tables.generated.ts`;
 const X32 = 0x40000000;
 
@@ -107,7 +110,7 @@ function headerVersion() {
     encoding: "utf8",
   });
   const code = Number(/LINUX_VERSION_CODE (\d+)/.exec(text.stdout ?? "")?.[1] ?? Number.NaN);
-  return `${code >> 16}.${(code >> 8) & 255}`;
+  return Number.isNaN(code) ? "missing" : `${code >> 16}.${(code >> 8) & 255}`;
 }
 
 function committed() {
@@ -170,19 +173,44 @@ export const FINGERPRINT = "${hash.digest("hex")}";
 `;
 }
 
+/** The text of docs/seccomp-groups.md. */
+export async function groupsPage() {
+  const bundle = await rolldown({ input: `${top}src/compile/seccomp/groups.ts`, logLevel: "silent" });
+  const { output } = await bundle.generate({ format: "esm" });
+  await bundle.close();
+  const { GROUPS } = await import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
+  const sections = Object.entries(GROUPS).map(
+    ([name, { about, calls }]) =>
+      `## ${name}\n\n${about}.\n\n${calls.map((call) => `\`${call}\``).join(" ")}\n`,
+  );
+  return `<!-- Written by scripts/syscall-tables.mjs from src/compile/seccomp/groups.ts; do not edit. -->
+# Groups of system calls
+
+A name that starts with \`@\` in \`seccomp.syscalls[].names\` stands for all calls of a group. Calls that an architecture does not have
+are left out there. A call may be allowed by a group and refused, for some arguments, by a rule of its own: of all rules that hold,
+the strictest answer wins.
+
+${sections.join("\n")}`;
+}
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const at = process.argv.indexOf("--arm-headers");
-  const text = generate(at === -1 ? undefined : process.argv[at + 1]);
+  const same = committed() !== "" && !process.argv.includes("--headers") && at === -1;
+  // Tables change only on request: the headers of another machine may know fewer calls.
+  if (!same && !process.argv.includes("--check"))
+    writeFileSync(target, generate(at === -1 ? undefined : process.argv[at + 1]));
+  const files = { [fingerprintFile]: fingerprint(), [pageFile]: await groupsPage() };
   if (process.argv.includes("--check")) {
     const theirs = /HEADERS = "([^"]+)"/.exec(committed())?.[1];
-    if (theirs !== headerVersion()) {
-      console.log(`headers here are ${headerVersion()}, the file is from ${theirs}: cannot tell`);
-    } else if (text !== committed()) {
-      console.error("tables.generated.ts is not what the headers give: run node scripts/syscall-tables.mjs");
+    if (headerVersion() === theirs) files[target] = generate();
+    else
+      console.log(`kernel headers here are ${headerVersion()}, the tables are from ${theirs}: cannot tell`);
+    for (const [file, text] of Object.entries(files)) {
+      if (existsSync(file) && readFileSync(file, "utf8") === text) continue;
+      console.error(`${file} is out of date: run node scripts/syscall-tables.mjs`);
       process.exitCode = 1;
     }
   } else {
-    writeFileSync(target, text);
-    writeFileSync(fingerprintFile, fingerprint());
+    for (const [file, text] of Object.entries(files)) writeFileSync(file, text);
   }
 }

@@ -159,10 +159,8 @@ export const GROUPS: Readonly<Record<string, Group>> = {
 
 /** Calls of architectures that have no table here: known names, so not mistakes, but never in force. */
 export const FOREIGN_SYSCALLS: ReadonlySet<string> = new Set(
-  `arm_sync_file_range atomic_barrier atomic_cmpxchg_32 cachectl get_thread_area getpagesize multiplexer or1k_atomic
+  `arm_sync_file_range atomic_barrier atomic_cmpxchg_32 cachectl getpagesize multiplexer or1k_atomic
    riscv_flush_icache riscv_hwprobe rtas s390_guarded_storage s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr
    s390_sthyi spu_create spu_run subpage_prot swapcontext switch_endian sys_debug_setcontext sysmips timerfd
-   pciconfig_iobase pciconfig_read pciconfig_write mmap_pgoff kern_features memory_ordering utrap_install`.split(
-    /\s+/,
-  ),
+   mmap_pgoff kern_features memory_ordering utrap_install`.split(/\s+/),
 );

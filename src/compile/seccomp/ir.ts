@@ -135,29 +135,55 @@ export function judge(policy: FilterPolicy, words: Call): Verdict {
   const nr = words[WORD.nr] as number;
   const abi = abiOf(policy, words[WORD.arch] as number, nr);
   if (abi === null) return policy.foreign;
-  for (const rule of abi.calls.get(nr) ?? []) {
-    if (rule.conditions.every((condition) => holds(condition, words))) return rule.verdict;
+  const rules = abi.calls.get(nr);
+  if (rules !== undefined) {
+    for (const rule of rules) if (matches(rule, words)) return rule.verdict;
   }
   return nr > NEWEST_OF[abi.abi] ? policy.newer : policy.fallback;
 }
 
-function holds(condition: Condition, words: Call): boolean {
-  const at = WORD.args + 2 * condition.index;
-  const argument = (BigInt(words[at + 1] as number) << 32n) | BigInt(words[at] as number);
-  const masked = argument & condition.mask;
+function matches(rule: Rule, words: Call): boolean {
+  for (const condition of rule.conditions) {
+    const at = WORD.args + 2 * condition.index;
+    if (!holds(condition, words[at] as number, words[at + 1] as number)) return false;
+  }
+  return true;
+}
+
+/** Mask and value as words, low and high: the check of one filter asks for them tens of thousands of times. */
+const split = new WeakMap<Condition, readonly [number, number, number, number]>();
+
+function wordsOf(condition: Condition): readonly [number, number, number, number] {
+  const known = split.get(condition);
+  if (known !== undefined) return known;
+  const words = [condition.mask, condition.value].flatMap((value) => [
+    Number(value & 0xffffffffn),
+    Number(value >> 32n),
+  ]);
+  const made = words as unknown as readonly [number, number, number, number];
+  split.set(condition, made);
+  return made;
+}
+
+/** Whether a condition holds for an argument given as two words. */
+export function holds(condition: Condition, wordLow: number, wordHigh: number): boolean {
+  const [maskLow, maskHigh, low, high] = wordsOf(condition);
+  const argumentLow = (wordLow & maskLow) >>> 0;
+  const argumentHigh = (wordHigh & maskHigh) >>> 0;
+  const order = argumentHigh === high ? argumentLow - low : argumentHigh - high;
   switch (condition.operator) {
     case "eq":
-      return masked === condition.value;
+      return order === 0;
     case "ne":
-      return masked !== condition.value;
+      return order !== 0;
     case "lt":
-      return masked < condition.value;
+      return order < 0;
     case "le":
-      return masked <= condition.value;
+      return order <= 0;
     case "gt":
-      return masked > condition.value;
+      return order > 0;
     case "ge":
-      return masked >= condition.value;
+      return order >= 0;
   }
 }
 

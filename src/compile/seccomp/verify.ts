@@ -5,15 +5,18 @@
  * comparisons wrongly, GHSA-4q85-33p6-j5g6).
  */
 import type { Checked, Problem } from "../../problems.ts";
-import { ABIS, AUDIT_ARCH, NEWEST_OF, SKIPPED, X32_BIT } from "./abi.ts";
+import { ABIS, AUDIT_ARCH, NEWEST, NEWEST_OF, SKIPPED, X32_BIT } from "./abi.ts";
 import { type Bpf, decode, isJump, OP } from "./decode.ts";
 import { evaluate } from "./evaluate.ts";
 import {
   type AbiPolicy,
+  ALL_ONES,
   CALL_WORDS,
   type Call,
+  type Condition,
   type FilterPolicy,
   formatVerdict,
+  holds,
   judge,
   WORD,
 } from "./ir.ts";
@@ -34,7 +37,7 @@ export interface Verified {
 /** Reported at most; one is enough to refuse the filter. */
 const MAX_PROBLEMS = 8;
 /** Per call; above it, combinations are thinned out evenly. */
-const MAX_COMBINATIONS = 4096;
+const MAX_COMBINATIONS = 1024;
 
 /** Nothing but the truth about `bytes`, or where they differ from the policy. */
 export function verify(bytes: Uint8Array, policy: FilterPolicy, target: FilterTarget): Checked<Verified> {
@@ -103,22 +106,29 @@ function tryNumbers(bpf: Bpf, check: (words: Call) => void): void {
   for (let bit = 0; bit < 32; bit++) around(2 ** bit);
   for (let i = 0; i < bpf.length; i++) if (isJump(bpf.code[i] as number)) around(bpf.k[i] as number);
 
-  const arches = new Set<number>([0, SKIPPED]);
-  for (const arch of Object.values(AUDIT_ARCH)) {
-    for (const bit of [0, 0x80000000, 0x40000000, 1]) arches.add((arch ^ bit) >>> 0);
-  }
-  const served = new Set<number>(Object.values(AUDIT_ARCH));
   const words = new Uint32Array(CALL_WORDS);
-  for (const arch of arches) {
+  const sweep = (arch: number, tried: Iterable<number>) => {
     words[WORD.arch] = arch;
-    for (const nr of numbers) {
-      words[WORD.nr] = nr;
-      for (const filling of served.has(arch) ? [0, 0xffffffff] : [0]) {
-        words.fill(filling, WORD.ip);
+    for (const filling of [0, SKIPPED]) {
+      words.fill(filling, WORD.ip);
+      for (const nr of tried) {
+        words[WORD.nr] = nr;
         check(words);
       }
     }
+  };
+  const known = new Set<number>(Object.values(AUDIT_ARCH));
+  for (const arch of known) sweep(arch, numbers);
+  // An architecture that does not exist is told by its word alone: a few numbers show that the word is compared whole.
+  const few = [0, 1, 59, 221, NEWEST, NEWEST + 1, X32_BIT, X32_BIT | 59, SKIPPED];
+  for (const arch of known) {
+    for (let bit = 0; bit < 32; bit++) {
+      const other = (arch ^ (1 << bit)) >>> 0;
+      if (!known.has(other)) sweep(other, few);
+    }
   }
+  sweep(0, few);
+  sweep(SKIPPED, few);
 }
 
 /** Constants that the program compares words of each argument with: index of the word in the call -> values. */
@@ -139,7 +149,13 @@ function comparedConstants(bpf: Bpf): ReadonlyMap<number, ReadonlySet<number>> {
   return constants;
 }
 
-/** For each call with conditions: boundary values of every argument that matters, combined. */
+/** An argument as its low and high word. */
+type Argument = readonly [low: number, high: number];
+
+/**
+ * For each call with conditions: from calls that satisfy a rule, every boundary value of every argument in turn; then combinations
+ * of boundary values over all arguments that matter, evenly thinned where there are too many.
+ */
 function tryArguments(
   { abi, calls }: AbiPolicy,
   constants: ReadonlyMap<number, ReadonlySet<number>>,
@@ -147,56 +163,98 @@ function tryArguments(
 ): void {
   const words = new Uint32Array(CALL_WORDS);
   words[WORD.arch] = AUDIT_ARCH[abi];
+  const set = (index: number, [low, high]: Argument) => {
+    words[WORD.args + 2 * index] = low;
+    words[WORD.args + 2 * index + 1] = high;
+  };
   for (const [nr, rules] of calls) {
     const conditions = rules.flatMap((rule) => rule.conditions);
     if (conditions.length === 0) continue;
     words[WORD.nr] = nr;
-
     const indexes = [...new Set(conditions.map((condition) => condition.index))];
-    const candidates = indexes.map((index) => {
-      const ours = conditions.filter((condition) => condition.index === index);
-      const values = new Set<bigint>([0n, 2n ** 64n - 1n]);
-      for (const condition of ours) {
-        addBoundaries(values, condition.value);
-        if (condition.mask !== 2n ** 64n - 1n) {
-          values.add(condition.value | (~condition.mask & (2n ** 64n - 1n)));
-          values.add(condition.mask);
-          for (let bit = 0n; bit < 64n; bit++) values.add(condition.value ^ (1n << bit));
-        }
-      }
-      const low = [...(constants.get(WORD.args + 2 * index) ?? [])].map(BigInt);
-      const high = [...(constants.get(WORD.args + 2 * index + 1) ?? [])].map(BigInt);
-      for (const value of low) addBoundaries(values, value);
-      for (const value of high) {
-        values.add(value << 32n);
-        values.add((value << 32n) | 0xffffffffn);
-      }
-      return [...values].map((value) => [Number(value & 0xffffffffn), Number(value >> 32n)] as const);
-    });
-
-    const total = candidates.reduce((product, values) => product * values.length, 1);
-    // An odd stride through the mixed-radix count visits different values of every argument.
-    const stride = total <= MAX_COMBINATIONS ? 1 : Math.floor(total / MAX_COMBINATIONS) | 1;
-    for (const background of [0, 0xffffffff]) {
+    const candidates = new Map(
+      indexes.map((index) => {
+        const ours = conditions.filter((condition) => condition.index === index);
+        return [index, boundaries(index, ours, constants)] as const;
+      }),
+    );
+    for (const background of [0, SKIPPED]) {
       words.fill(background, WORD.ip);
-      for (let combination = 0; combination < total; combination += stride) {
-        let rest = combination;
-        for (const [i, values] of candidates.entries()) {
-          const [low, high] = values[rest % values.length] as readonly [number, number];
-          rest = Math.floor(rest / values.length);
-          const at = WORD.args + 2 * (indexes[i] as number);
-          words[at] = low;
-          words[at + 1] = high;
+      // With one argument, every rule starts the same series.
+      for (const rule of indexes.length === 1 ? rules.slice(0, 1) : rules) {
+        const satisfying = new Map(
+          indexes.map((index) => {
+            const ours = rule.conditions.filter((condition) => condition.index === index);
+            const fit = (candidates.get(index) ?? []).find(([low, high]) =>
+              ours.every((condition) => holds(condition, low, high)),
+            );
+            return [index, fit ?? ([background, background] as const)] as const;
+          }),
+        );
+        for (const [index, value] of satisfying) set(index, value);
+        for (const [index, value] of satisfying) {
+          for (const other of candidates.get(index) ?? []) {
+            set(index, other);
+            check(words);
+          }
+          set(index, value);
         }
-        check(words);
       }
+      if (indexes.length > 1)
+        combine(
+          candidates,
+          (index, value) => set(index, value),
+          () => check(words),
+        );
     }
   }
 }
 
+function combine(
+  candidates: ReadonlyMap<number, readonly Argument[]>,
+  set: (index: number, value: Argument) => void,
+  done: () => void,
+): void {
+  const total = [...candidates.values()].reduce((product, values) => product * values.length, 1);
+  // An odd stride through the mixed-radix count visits different values of every argument.
+  const stride = total <= MAX_COMBINATIONS ? 1 : Math.floor(total / MAX_COMBINATIONS) | 1;
+  for (let combination = 0; combination < total; combination += stride) {
+    let rest = combination;
+    for (const [index, values] of candidates) {
+      set(index, values[rest % values.length] as Argument);
+      rest = Math.floor(rest / values.length);
+    }
+    done();
+  }
+}
+
+/** Values of one argument at which an answer might change: those of its conditions, and those that the program compares it with. */
+function boundaries(
+  index: number,
+  conditions: readonly Condition[],
+  constants: ReadonlyMap<number, ReadonlySet<number>>,
+): readonly Argument[] {
+  const values = new Set<bigint>([0n, ALL_ONES]);
+  for (const { value, mask } of conditions) {
+    addBoundaries(values, value);
+    if (mask === ALL_ONES) continue;
+    values.add(value | (~mask & ALL_ONES));
+    values.add(mask);
+    for (let bit = 0n; bit < 64n; bit++) values.add(value ^ (1n << bit));
+  }
+  for (const low of constants.get(WORD.args + 2 * index) ?? []) {
+    const value = BigInt(low);
+    for (const near of [value - 1n, value, value + 1n, value | (1n << 32n)]) values.add(near & ALL_ONES);
+  }
+  for (const high of constants.get(WORD.args + 2 * index + 1) ?? []) {
+    values.add(BigInt(high) << 32n);
+    values.add((BigInt(high) << 32n) | 0xffffffffn);
+  }
+  return [...values].map((value) => [Number(value & 0xffffffffn), Number(value >> 32n)] as const);
+}
+
 /** The value, its neighbours, and what a comparison of only one half, or of swapped halves, would take for it. */
 function addBoundaries(values: Set<bigint>, value: bigint): void {
-  const all = 2n ** 64n - 1n;
   const low = value & 0xffffffffn;
   const high = value >> 32n;
   for (const near of [
@@ -210,7 +268,7 @@ function addBoundaries(values: Set<bigint>, value: bigint): void {
     high << 32n,
     (low << 32n) | high,
     (high << 32n) | 0xffffffffn,
-    all ^ value,
+    ALL_ONES ^ value,
   ])
-    values.add(near & all);
+    values.add(near & ALL_ONES);
 }
