@@ -2,17 +2,24 @@
  * Building blocks for launch programs: short constructors for operands, little-endian encoders for kernel structures,
  * and `Listing`, an ordered list of steps that all belong to one decision. Pure.
  */
-import type { Operand, OnError, Step, TextPart } from "./program.ts";
+import type { OnError, Operand, Step, TextPart } from "./program.ts";
 import type { SyscallName } from "./syscalls.ts";
 
 export const value = (number: bigint | number): Operand => ({ kind: "value", value: BigInt(number) });
 export const data = (name: string): Operand => ({ kind: "data", name });
 export const buffer = (name: string, offset = 0): Operand => ({ kind: "buffer", name, offset });
 export const result = (step: string): Operand => ({ kind: "result", step });
-export const load = (name: string, offset: number, width: 1 | 2 | 4 | 8): Operand => ({ kind: "load", name, offset, width });
+export const load = (name: string, offset: number, width: 1 | 2 | 4 | 8): Operand => ({
+  kind: "load",
+  name,
+  offset,
+  width,
+});
 
 /** Little-endian hex of integers of given byte widths, in order: a kernel structure as a constant. */
-export function packed(...fields: readonly (readonly [value: bigint | number, width: 1 | 2 | 4 | 8])[]): string {
+export function packed(
+  ...fields: readonly (readonly [value: bigint | number, width: 1 | 2 | 4 | 8])[]
+): string {
   return fields
     .map(([number, width]) =>
       BigInt.asUintN(width * 8, BigInt(number))
@@ -47,7 +54,13 @@ export class Listing {
   }
 
   /** A system call; gives its result as an operand. */
-  call(id: string, why: string, call: SyscallName, args: readonly Argument[], options: CallOptions = {}): Operand {
+  call(
+    id: string,
+    why: string,
+    call: SyscallName,
+    args: readonly Argument[],
+    options: CallOptions = {},
+  ): Operand {
     this.steps.push({
       kind: "call",
       id,
@@ -70,7 +83,14 @@ export class Listing {
     this.steps.push({ kind: "store", id, decision: this.#decision, why, into, offset, width, value: from });
   }
 
-  expect(id: string, why: string, subject: Operand, equals: Argument, errno: string, options: { mask?: bigint; target?: string } = {}): void {
+  expect(
+    id: string,
+    why: string,
+    subject: Operand,
+    equals: Argument,
+    errno: string,
+    options: { mask?: bigint; target?: string } = {},
+  ): void {
     this.steps.push({
       kind: "expect",
       id,
@@ -84,7 +104,14 @@ export class Listing {
     });
   }
 
-  branch(id: string, why: string, subject: Operand, equals: Argument, to: string, mask = 0xffff_ffff_ffff_ffffn): void {
+  branch(
+    id: string,
+    why: string,
+    subject: Operand,
+    equals: Argument,
+    to: string,
+    mask = 0xffff_ffff_ffff_ffffn,
+  ): void {
     this.steps.push({
       kind: "branch",
       id,
@@ -108,6 +135,13 @@ export class Listing {
   }
 }
 
-type Special = Extract<Step, { kind: "spawn" | "run" | "supervise" | "environment" | "exec" | "report" | "exit" }>;
+type Special = Extract<
+  Step,
+  { kind: "spawn" | "run" | "supervise" | "environment" | "exec" | "report" | "exit" }
+>;
 /** A special step without the fields that `Listing.step` fills in. */
-export type StepBody = Special extends infer S ? (S extends Special ? Omit<S, "id" | "why" | "decision"> : never) : never;
+export type StepBody = Special extends infer S
+  ? S extends Special
+    ? Omit<S, "id" | "why" | "decision">
+    : never
+  : never;

@@ -1,0 +1,57 @@
+/**
+ * The /etc of a system root: a few generated files that name only the payload, and the host files that programs need and that hold no secret.
+ */
+import type { Mount } from "../profile/spec.ts";
+import type { Draft } from "./draft.ts";
+
+/** The shell is there for programs that ask for it; nobody logs in. */
+const SHELL = "/bin/sh";
+
+export function systemEtc(draft: Draft): readonly Mount[] {
+  const taken = new Set(draft.spec.filesystem.mounts.map(({ target }) => target));
+  return [...generated(draft), ...shown(draft)].filter(({ target }) => !taken.has(target));
+}
+
+function generated(draft: Draft): readonly Mount[] {
+  const { uid, gid, hostname } = draft.spec.identity;
+  const home = draft.spec.environment.set["HOME"] ?? "/";
+  const user = uid === 0 ? "" : `sandbox:x:${uid}:${gid}:sandbox:${home}:${SHELL}\n`;
+  const group = gid === 0 ? "" : `sandbox:x:${gid}:\n`;
+  const files: readonly (readonly [string, string])[] = [
+    [
+      "passwd",
+      `root:x:0:0:root:/:/usr/sbin/nologin\n${user}nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,
+    ],
+    ["group", `root:x:0:\n${group}nogroup:x:65534:\n`],
+    ["hosts", `127.0.0.1 localhost ${hostname}\n::1 localhost ${hostname}\n`],
+    ["hostname", `${hostname}\n`],
+    [
+      "nsswitch.conf",
+      "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nservices: files\nprotocols: files\n",
+    ],
+  ];
+  const links: Mount[] =
+    draft.host.timezone === null
+      ? []
+      : [{ type: "symlink", target: "/etc/localtime", link: `/usr/share/zoneinfo/${draft.host.timezone}` }];
+  return [
+    ...files.map(
+      ([name, content]): Mount => ({ type: "file", target: `/etc/${name}`, content, mode: 0o644 }),
+    ),
+    ...links,
+  ];
+}
+
+function shown(draft: Draft): readonly Mount[] {
+  const network = draft.spec.network.mode === "host" ? ["/etc/resolv.conf"] : [];
+  return [...Object.keys(draft.host.systemEtc), ...network].map(
+    (path): Mount => ({
+      type: "bind",
+      source: path,
+      target: path,
+      readOnly: true,
+      noExec: true,
+      optional: true,
+    }),
+  );
+}

@@ -1,0 +1,172 @@
+/**
+ * The policy compiler: resolved profile + host facts → launch plan. Pure: it never looks at the machine, and equal input gives
+ * byte-identical output. One line per control, in the order in which the kernel will see them.
+ */
+import type { Checked, Problem } from "../problems.ts";
+import { CONTROLS, type Control, type ResolvedProfile, STATUSES, type Status } from "../profile/spec.ts";
+import type { Program } from "../program/program.ts";
+import { limitByCgroup, startsInCgroup } from "./cgroup.ts";
+import { provideDevices, provideProc } from "./devices.ts";
+import { Draft, type Target } from "./draft.ts";
+import { mapIdentity, RANGE_SIZE } from "./identity.ts";
+import {
+  EVENTS,
+  MEMORY_DESCRIPTOR,
+  openLifeline,
+  PTY_MASTER,
+  spawnInit,
+  startMonitor,
+  watchInit,
+} from "./monitor.ts";
+import { maskPaths, mountAll } from "./mounts.ts";
+import { separateNamespaces } from "./namespaces.ts";
+import { connectNetwork, nameHost } from "./network.ts";
+import type { Decision, LaunchPlan } from "./plan.ts";
+import { dropPrivileges } from "./privileges.ts";
+import {
+  closeDescriptors,
+  executePayload,
+  installFilter,
+  prepareProcess,
+  provideTerminal,
+  setEnvironment,
+  spawnPayload,
+  startInit,
+  watchPayload,
+} from "./process.ts";
+import { limitByRlimits } from "./rlimits.ts";
+import { buildRoot, closeRoot, enterRoot } from "./root.ts";
+
+export type { Mode, Target } from "./draft.ts";
+
+/** Compile a profile for a host. Problems: what contradicts itself, and what the host cannot give although the profile requires it. */
+export function compile(profile: ResolvedProfile, target: Target): Checked<LaunchPlan> {
+  const draft = new Draft(profile, target);
+  const launch = draft.decide({
+    id: "launch",
+    control: "process",
+    setting: "monitor, init as pid 1, payload",
+    pointer: "/process",
+    status: "full",
+  });
+  draft.decide({
+    id: "audit",
+    control: "audit",
+    setting: auditSetting(draft),
+    pointer: "/audit",
+    status: "full",
+  });
+
+  startMonitor(draft, launch);
+  const held = limitByCgroup(draft);
+  openLifeline(draft, launch);
+  const namespaces = separateNamespaces(draft);
+  spawnInit(draft, launch, namespaces, startsInCgroup(draft));
+  startInit(draft, launch);
+  const maps = mapIdentity(draft);
+  buildRoot(draft);
+  provideProc(draft);
+  enterRoot(draft, "filesystem.root");
+  mountAll(draft);
+  provideDevices(draft);
+  maskPaths(draft);
+  closeRoot(draft);
+  connectNetwork(draft);
+  nameHost(draft);
+  provideTerminal(draft);
+  dropPrivileges(draft);
+  spawnPayload(draft, launch);
+  limitByRlimits(draft, held);
+  prepareProcess(draft);
+  setEnvironment(draft);
+  closeDescriptors(draft);
+  installFilter(draft);
+  executePayload(draft, launch);
+  watchPayload(draft, launch);
+  watchInit(draft, launch);
+
+  const problems = [...draft.problems, ...unmet(draft)];
+  if (problems.length > 0) return { ok: false, problems };
+  const { spec } = profile;
+  return {
+    ok: true,
+    value: deepFreeze({
+      version: 1,
+      mode: target.mode,
+      spec,
+      decisions: draft.decisions,
+      program: assemble(draft),
+      supervisor: {
+        descriptors: {
+          memory: MEMORY_DESCRIPTOR,
+          ptyMaster: target.terminal.length > 0 ? PTY_MASTER : null,
+          events: target.terminal.length > 0 ? EVENTS : null,
+        },
+        cgroups: draft.cgroups,
+        cgroupPrepare: draft.cgroups.some(({ version }) => version === 2) ? target.host.cgroup.prepare : null,
+        idRange:
+          maps.kind === "claimed" ? { base: target.host.idBase ?? 0, size: RANGE_SIZE, slots: 4000 } : null,
+        wallTime: spec.resources.wallTime,
+        cpuTime: spec.resources.cpuTime,
+        outputSize: spec.resources.outputSize,
+        resources: spec.resources,
+      },
+      idMappings:
+        maps.kind === "explicit" || maps.kind === "helpers" ? { uid: maps.uid, gid: maps.gid } : null,
+    }),
+  };
+}
+
+function auditSetting(draft: Draft): string {
+  const { require, onFailure } = draft.spec.audit;
+  return require ? `required; when it cannot be written: ${onFailure}` : "not required";
+}
+
+function assemble(draft: Draft): Program {
+  return {
+    arch: draft.host.arch,
+    memory: draft.supervised ? { descriptor: MEMORY_DESCRIPTOR } : "anonymous",
+    seal: true,
+    data: draft.data,
+    buffers: draft.buffers,
+    roles: {
+      monitor: { onFailure: "failed", steps: draft.steps("monitor") },
+      init: { onFailure: null, steps: draft.steps("init") },
+      payload: { onFailure: null, steps: draft.steps("payload") },
+    },
+  };
+}
+
+/** A control is as strong as its decisions together: all full, all none, or in between. */
+export function controlStatus(decisions: readonly Decision[], control: Control): Status {
+  const statuses = decisions.filter((decision) => decision.control === control).map(({ status }) => status);
+  if (statuses.every((status) => status === "full")) return "full";
+  return statuses.every((status) => status === "none") ? "none" : "partial";
+}
+
+/** What the profile requires and the host does not give: a refusal, with every reason. */
+function unmet(draft: Draft): readonly Problem[] {
+  return CONTROLS.flatMap((control) => {
+    const required = draft.spec.require[control];
+    const given = controlStatus(draft.decisions, control);
+    if (STATUSES.indexOf(given) <= STATUSES.indexOf(required)) return [];
+    const weak = draft.decisions.filter(
+      (decision) => decision.control === control && decision.status !== "full",
+    );
+    return weak.map((decision) => ({
+      kind: "host-cannot" as const,
+      where: decision.provenance,
+      pointer: `/require/${control}`,
+      message: `${decision.id} is only ${decision.status} here, and the profile requires ${control} to be ${required}: ${decision.reason}`,
+      hint: `see "sandbox doctor", or accept it with --set /require/${control}='"${given}"'`,
+    }));
+  });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
+}

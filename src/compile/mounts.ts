@@ -1,0 +1,394 @@
+/**
+ * What the author mounts: binds, tmpfs, files and links; the generated /etc of a system root; masks and read-only paths.
+ */
+
+import type { Mount } from "../profile/spec.ts";
+import { buffer, load, result } from "../program/build.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_PATH,
+  O_WRONLY,
+  OPEN_FLAGS,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from "../program/constants.ts";
+import type { Draft } from "./draft.ts";
+import { systemEtc } from "./etc.ts";
+import { linkSystemDirectories } from "./root.ts";
+import {
+  attach,
+  attributeNames,
+  cloneHostTree,
+  makeDirectories,
+  makeFileSystem,
+  parentOf,
+  setAttributes,
+} from "./trees.ts";
+import { isShown } from "./visible.ts";
+
+/** A mount with the field that asked for it. */
+interface Wanted {
+  readonly mount: Mount;
+  readonly pointer: string;
+  readonly reason: string;
+}
+
+export function mountAll(draft: Draft): void {
+  const { root } = draft.spec.filesystem;
+  if (root.type === "system") {
+    linkSystemDirectories(draft, "filesystem.root");
+    for (const mount of systemEtc(draft))
+      mountOne(draft, { mount, pointer: "/filesystem/root", reason: "part of a system root" });
+  }
+  const wanted = draft.spec.filesystem.mounts.map((mount, index) => ({
+    mount,
+    pointer: `/filesystem/mounts/${index}`,
+    reason: "",
+  }));
+  // A mount below another one comes after it, whatever order they were written in.
+  for (const entry of [
+    ...wanted,
+    ...workdirMount(draft),
+    ...closureMounts(draft),
+    ...commandMount(draft),
+  ].toSorted(byDepth))
+    mountOne(draft, entry);
+}
+
+function byDepth(a: Wanted, b: Wanted): number {
+  return a.mount.target.split("/").length - b.mount.target.split("/").length;
+}
+
+function mountOne(draft: Draft, wanted: Wanted): void {
+  switch (wanted.mount.type) {
+    case "bind":
+      bind(draft, wanted, wanted.mount);
+      return;
+    case "tmpfs":
+      tmpfs(draft, wanted, wanted.mount);
+      return;
+    case "file":
+      writeFile(draft, wanted, wanted.mount);
+      return;
+    case "symlink":
+      link(draft, wanted, wanted.mount);
+      return;
+  }
+}
+
+function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "bind" }>): void {
+  const fact = draft.request.paths[mount.source];
+  const attributes = { readOnly: mount.readOnly, noExec: mount.noExec, noDev: true };
+  const setting = `${mount.source} ${mount.readOnly ? "read-only" : "read-write"}${mount.noExec ? ", no execution" : ""}`;
+  const id = `mount:${mount.target}`;
+  if (fact === undefined || fact.type === "missing") {
+    if (mount.optional) {
+      draft.decide({
+        id,
+        control: "filesystem",
+        setting: "not shown",
+        pointer,
+        status: "full",
+        reason: `${mount.source} does not exist on this host, and is optional`,
+      });
+    } else {
+      draft.problem({
+        kind: "path-missing",
+        pointer,
+        message: `${mount.source} does not exist on this host`,
+        hint: 'set "optional": true to go on without it',
+      });
+    }
+    return;
+  }
+  if (fact.type === "device" || fact.type === "other") {
+    draft.problem({
+      kind: "profile-value",
+      pointer,
+      message: `${mount.source} is neither a file nor a directory`,
+      expected: "a file or a directory; devices come with filesystem.devices",
+    });
+    return;
+  }
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting,
+    pointer,
+    status: "full",
+    reason,
+    check: { kind: "mount", target: mount.target, fsType: null, options: attributeNames(attributes) },
+  });
+  const tree = cloneHostTree(draft, decision, id, fact.real, attributes);
+  attach(draft, "init.mounts", decision, id, tree, mount.target, fact.type, "in-root");
+}
+
+function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "tmpfs" }>): void {
+  const attributes = { readOnly: mount.readOnly, noExec: mount.noExec, noDev: true };
+  const id = `mount:${mount.target}`;
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    pointer,
+    status: "full",
+    reason,
+    setting: `tmpfs of ${mount.size} bytes and ${mount.inodes} inodes${mount.noExec ? ", no execution" : ""}`,
+    check: { kind: "mount", target: mount.target, fsType: "tmpfs", options: attributeNames(attributes) },
+  });
+  const tree = makeFileSystem(
+    draft,
+    "init.mounts",
+    decision,
+    `${id}.fs`,
+    "tmpfs",
+    [
+      ["size", `${mount.size}`],
+      ["nr_inodes", `${mount.inodes}`],
+      ["mode", `0${mount.mode.toString(8)}`],
+    ],
+    attributes,
+  );
+  const ours =
+    draft.spec.filesystem.root.type === "directory" && ["/tmp", "/run", "/var/tmp"].includes(mount.target);
+  attach(draft, "init.mounts", decision, id, tree, mount.target, "directory", ours ? "no-links" : "in-root");
+}
+
+/** A generated file. What a kept or foreign root already has at that place stays. */
+function writeFile(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "file" }>): void {
+  const id = `file:${mount.target}`;
+  const bytes = new TextEncoder().encode(mount.content).length;
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting: `generated, ${bytes} bytes`,
+    pointer,
+    status: "full",
+    reason,
+  });
+  const at = draft.phase("init.mounts", decision);
+  makeDirectories(draft, at, id, parentOf(mount.target));
+  const { O_NOFOLLOW } = OPEN_FLAGS[draft.host.arch];
+  const file = at.call(
+    `${id}.make`,
+    "a file of our own",
+    "openat",
+    [
+      result("root"),
+      draft.text(mount.target.slice(1)),
+      O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+      mount.mode,
+    ],
+    { target: mount.target, onError: { errnos: { EEXIST: `${id}.done`, EROFS: `${id}.done` } } },
+  );
+  if (bytes > 0) {
+    const written = at.call(`${id}.write`, "its content", "write", [file, draft.text(mount.content), bytes], {
+      target: mount.target,
+    });
+    at.expect(`${id}.whole`, "written to the last byte", written, bytes, "ENOSPC", { target: mount.target });
+  }
+  at.call(`${id}.close`, "done with it", "close", [file]);
+  at.label(`${id}.done`);
+}
+
+function link(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "symlink" }>): void {
+  const id = `link:${mount.target}`;
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting: `link to ${mount.link}`,
+    pointer,
+    status: "full",
+    reason,
+  });
+  const at = draft.phase("init.mounts", decision);
+  makeDirectories(draft, at, id, parentOf(mount.target));
+  at.call(
+    `${id}.make`,
+    "a link inside the root",
+    "symlinkat",
+    [draft.text(mount.link), result("root"), draft.text(mount.target.slice(1))],
+    {
+      target: mount.target,
+      onError: { errnos: { EEXIST: "next", EROFS: "next" } },
+    },
+  );
+}
+
+/** `filesystem.workdir`: the caller's directory at its own path. */
+function workdirMount(draft: Draft): readonly Wanted[] {
+  const { workdir } = draft.spec.filesystem;
+  if (workdir === "none") return [];
+  const path = draft.request.cwd;
+  const mount: Mount = {
+    type: "bind",
+    source: path,
+    target: path,
+    readOnly: workdir === "ro",
+    noExec: false,
+    optional: false,
+  };
+  return [{ mount, pointer: "/filesystem/workdir", reason: "the working directory, at its own path" }];
+}
+
+function closureMounts(draft: Draft): readonly Wanted[] {
+  if (draft.spec.filesystem.root.type !== "closure") return [];
+  return (draft.request.command?.closure ?? []).map((path) => ({
+    mount: { type: "bind", source: path, target: path, readOnly: true, noExec: false, optional: false },
+    pointer: "/filesystem/root",
+    reason: "needed by the command",
+  }));
+}
+
+/** A command given as a path that the root would not show is made visible, alone. */
+function commandMount(draft: Draft): readonly Wanted[] {
+  const path = draft.request.command?.hostPath ?? null;
+  if (path === null || draft.spec.filesystem.root.type === "closure" || isShown(draft, path)) return [];
+  return [
+    {
+      mount: { type: "bind", source: path, target: path, readOnly: true, noExec: false, optional: false },
+      pointer: "/filesystem/root",
+      reason: "the command itself, which the root would not show otherwise",
+    },
+  ];
+}
+
+const STATX_SIZE = 256;
+
+/** Masked paths and read-only paths, over whatever is there; what is not there needs nothing. */
+export function maskPaths(draft: Draft): void {
+  const { masked, readOnly } = draft.spec.filesystem;
+  for (const path of masked) maskPath(draft, path);
+  for (const path of readOnly) protectPath(draft, path);
+}
+
+function maskPath(draft: Draft, path: string): void {
+  const id = `mask:${path}`;
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting: "masked: an empty directory or file over it",
+    pointer: "/filesystem/masked",
+    status: "full",
+  });
+  const attributes = { readOnly: true, noExec: true, noDev: true };
+  const at = draft.phase("init.masks", decision);
+  const point = openInside(draft, decision, id, path);
+  const empty = makeFileSystem(
+    draft,
+    "init.masks",
+    decision,
+    `${id}.fs`,
+    "tmpfs",
+    [
+      ["size", "4096"],
+      ["nr_inodes", "2"],
+      ["mode", "0555"],
+    ],
+    attributes,
+  );
+  at.call(
+    `${id}.directory`,
+    "over a directory: an empty one",
+    "move_mount",
+    [empty, draft.text(""), point, draft.text(""), 0x44],
+    {
+      target: path,
+      onError: { errnos: { ENOTDIR: `${id}.file` } },
+    },
+  );
+  at.branch(`${id}.done`, "it was a directory", result(`${id}.directory`), 0, `${id}.end`);
+  at.label(`${id}.file`);
+  const nothing = cloneNull(draft, decision, id);
+  at.call(
+    `${id}.over`,
+    "over a file: /dev/null",
+    "move_mount",
+    [nothing, draft.text(""), point, draft.text(""), 0x44],
+    { target: path },
+  );
+  at.label(`${id}.end`);
+}
+
+function protectPath(draft: Draft, path: string): void {
+  const id = `readonly:${path}`;
+  const attributes = { readOnly: true, noExec: false, noDev: true };
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting: "read-only, and all mounted below",
+    pointer: "/filesystem/readOnly",
+    status: "full",
+  });
+  const at = draft.phase("init.masks", decision);
+  const point = openInside(draft, decision, id, path);
+  const tree = at.call(
+    `${id}.clone`,
+    "a clone that can be read-only",
+    "open_tree",
+    [point, draft.text(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH],
+    { target: path },
+  );
+  setAttributes(draft, at, id, tree, attributes, path);
+  at.call(
+    `${id}.over`,
+    "mounted over itself",
+    "move_mount",
+    [tree, draft.text(""), point, draft.text(""), 0x44],
+    { target: path },
+  );
+  at.label(`${id}.end`);
+}
+
+/** Open a path inside the root; when it does not exist go on at `<id>.end`. */
+function openInside(draft: Draft, decision: string, id: string, path: string) {
+  return draft
+    .phase("init.masks", decision)
+    .call(
+      `${id}.open`,
+      "look it up inside the root",
+      "openat2",
+      [result("root"), draft.text(path.slice(1)), draft.bytes(IN_ROOT_PATH, 8), 24],
+      { target: path, onError: { errnos: { ENOENT: `${id}.end`, ENOTDIR: `${id}.end` } } },
+    );
+}
+
+/** struct open_how: O_PATH|O_CLOEXEC, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS. */
+const IN_ROOT_PATH = hexLe(O_PATH | O_CLOEXEC) + hexLe(0n) + hexLe(0x12n);
+
+function hexLe(word: bigint): string {
+  return (word.toString(16).padStart(16, "0").match(/../g) ?? []).toReversed().join("");
+}
+
+/** The host's /dev/null, cloned from outside and checked to be character device 1:3, so that nothing else can pose as it. */
+function cloneNull(draft: Draft, decision: string, id: string) {
+  const sources = draft.phase("init.sources", decision);
+  draft.buffer("statx", STATX_SIZE);
+  const tree = sources.call(
+    `${id}.null`,
+    "what masks a file",
+    "open_tree",
+    [AT_FDCWD, draft.text("/dev/null"), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC],
+    { target: "/dev/null" },
+  );
+  sources.call(
+    `${id}.null.stat`,
+    "is it really the null device?",
+    "statx",
+    [tree, draft.text(""), AT_EMPTY_PATH, 1, buffer("statx")],
+    { target: "/dev/null" },
+  );
+  sources.expect(
+    `${id}.null.major`,
+    "character device 1:3",
+    load("statx", 128, 8),
+    0x3_0000_0001n,
+    "ENODEV",
+    { target: "/dev/null" },
+  );
+  return tree;
+}

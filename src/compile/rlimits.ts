@@ -1,0 +1,149 @@
+/**
+ * rlimits of the payload: those asked for, and those that stand in for a cgroup controller that is not there.
+ */
+
+import { type Resources, RLIMITS, type Rlimit } from "../profile/spec.ts";
+import { packed } from "../program/build.ts";
+import { RLIM_INFINITY, RLIMIT } from "../program/constants.ts";
+import type { Draft } from "./draft.ts";
+
+/** Row names of /proc/PID/limits. */
+export const LIMIT_ROWS: Readonly<Record<Rlimit, string>> = {
+  as: "Max address space",
+  core: "Max core file size",
+  cpu: "Max cpu time",
+  data: "Max data size",
+  fsize: "Max file size",
+  locks: "Max file locks",
+  memlock: "Max locked memory",
+  msgqueue: "Max msgqueue size",
+  nice: "Max nice priority",
+  nofile: "Max open files",
+  nproc: "Max processes",
+  rss: "Max resident set",
+  rtprio: "Max realtime priority",
+  rttime: "Max realtime timeout",
+  sigpending: "Max pending signals",
+  stack: "Max stack size",
+};
+
+interface Limit {
+  readonly soft: bigint;
+  readonly hard: bigint;
+  readonly decision: string;
+}
+
+/** `held`: resources that a cgroup holds already. */
+export function limitByRlimits(draft: Draft, held: ReadonlySet<string>): void {
+  const limits = new Map<Rlimit, Limit>();
+  const { resources } = draft.spec;
+  for (const name of RLIMITS) {
+    const asked = resources.rlimits[name];
+    if (asked === undefined) continue;
+    set(
+      draft,
+      limits,
+      name,
+      number(asked.soft),
+      number(asked.hard),
+      `/resources/rlimits/${name}`,
+      `rlimits.${name}`,
+    );
+  }
+  const sized = [
+    ["fileSize", "fsize", resources.fileSize],
+    ["openFiles", "nofile", resources.openFiles],
+    ["coreSize", "core", resources.coreSize],
+  ] as const;
+  for (const [resource, name, limit] of sized) {
+    if (limit !== null)
+      set(draft, limits, name, BigInt(limit), BigInt(limit), `/resources/${resource}`, resource);
+  }
+  if (resources.cpuTime !== null) {
+    // Whole seconds only, and per process: the supervisor watches the sum, and this holds without it.
+    const seconds = BigInt(Math.max(1, Math.ceil(resources.cpuTime / 1000)));
+    set(draft, limits, "cpu", seconds, seconds + 1n, "/resources/cpuTime", "cpuTime");
+  }
+  standIn(draft, held, resources, limits);
+
+  for (const [name, limit] of limits) {
+    draft
+      .phase("payload.limits", limit.decision)
+      .call(
+        `rlimit.${name}`,
+        `${name} ${show(limit.soft)}`,
+        "prlimit64",
+        [0, RLIMIT[name], draft.bytes(packed([limit.soft, 8], [limit.hard, 8]), 8), 0],
+        { target: `RLIMIT_${name.toUpperCase()}` },
+      );
+  }
+}
+
+const show = (limit: bigint): string => (limit === RLIM_INFINITY ? "unlimited" : `${limit}`);
+const number = (limit: number | "unlimited"): bigint =>
+  limit === "unlimited" ? RLIM_INFINITY : BigInt(limit);
+
+function set(
+  draft: Draft,
+  limits: Map<Rlimit, Limit>,
+  name: Rlimit,
+  soft: bigint,
+  hard: bigint,
+  pointer: string,
+  id: string,
+): void {
+  const decision = draft.decide({
+    id: `resources.${id}`,
+    control: "resources",
+    setting: `RLIMIT_${name.toUpperCase()} ${show(soft)}${soft === hard ? "" : ` (hard ${show(hard)})`}`,
+    pointer,
+    status: "full",
+    check: { kind: "rlimit", name: LIMIT_ROWS[name], expected: `${show(soft)} ${show(hard)}` },
+  });
+  limits.set(name, { soft, hard, decision });
+}
+
+/** Limits that no controller holds: an rlimit per process is less than a limit on the whole, and said to be so. */
+function standIn(
+  draft: Draft,
+  held: ReadonlySet<string>,
+  resources: Resources,
+  limits: Map<Rlimit, Limit>,
+): void {
+  const missing = draft.host.cgroup.missing;
+  const because =
+    missing === null ? "no controller for it on this host" : `${missing.reason}; ${missing.fix}`;
+  const stand = (resource: "memory" | "pids", name: Rlimit, limit: number, note: string): void => {
+    if (limits.has(name)) return;
+    const decision = draft.decide({
+      id: `resources.${resource}`,
+      control: "resources",
+      setting: `RLIMIT_${name.toUpperCase()} ${limit}`,
+      pointer: `/resources/${resource}`,
+      status: "partial",
+      reason: `${note}: ${because}`,
+      check: { kind: "rlimit", name: LIMIT_ROWS[name], expected: `${limit} ${limit}` },
+    });
+    limits.set(name, { soft: BigInt(limit), hard: BigInt(limit), decision });
+  };
+  if (resources.memory !== null && !held.has("memory"))
+    stand("memory", "data", resources.memory, "per process, private memory only");
+  // init is a process of the same user in the same user namespace.
+  if (resources.pids !== null && !held.has("pids"))
+    stand("pids", "nproc", resources.pids + 1, "processes of this user in this user namespace");
+  for (const resource of ["swap", "cpus", "cpuset", "io"] as const) {
+    const limit = resources[resource];
+    const asked = Array.isArray(limit)
+      ? limit.length > 0
+      : limit !== null && !(resource === "swap" && resources.memory === null);
+    if (!asked || held.has(resource)) continue;
+    draft.decide({
+      id: `resources.${resource}`,
+      control: "resources",
+      setting: "not limited",
+      pointer: `/resources/${resource}`,
+      status: "none",
+      reason: because,
+    });
+  }
+}

@@ -1,0 +1,396 @@
+/**
+ * The root that the payload sees: host system, closure, directory or empty; and where writes to it go.
+ *
+ * Read-only parts are overlays without an upper layer rather than plain binds: an overlay has inodes of its own, so that no file lock, no
+ * inotify watch and no device number is shared with the host or with another sandbox. Discarded writes go to one size-capped
+ * tmpfs; kept ones to the author's directory.
+ */
+import { packed, result } from "../program/build.ts";
+import {
+  AT_EMPTY_PATH,
+  MNT_DETACH,
+  MOUNT_ATTR_RDONLY,
+  O_CLOEXEC,
+  O_PATH,
+  OPEN_FLAGS,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
+import type { Draft } from "./draft.ts";
+import {
+  attach,
+  cloneHostTree,
+  type FileSystemOption,
+  makeFileSystem,
+  openHostPath,
+  stackOnRoot,
+} from "./trees.ts";
+
+/** Bytes and inodes of a root that nobody writes to: mount points, links, generated files. */
+const SKELETON = { size: 4 << 20, inodes: 4096 } as const;
+
+const DATA = { readOnly: false, noExec: false, noDev: true } as const;
+
+/** A piece of the root that is mounted into it: an overlay over, or a clone of, a host directory. */
+interface Layer {
+  readonly id: string;
+  readonly source: string;
+  readonly target: string;
+}
+
+export function buildRoot(draft: Draft): void {
+  const { root, write } = draft.spec.filesystem;
+  const decision = draft.decide({
+    id: "filesystem.root",
+    control: "filesystem",
+    setting: describe(draft),
+    pointer: "/filesystem/root",
+    status: "full",
+    check: {
+      kind: "mount",
+      target: "/",
+      fsType: root.type === "directory" ? "overlay" : "tmpfs",
+      options: [write === "none" ? "ro" : "rw", "nosuid", "nodev"],
+    },
+  });
+  if (!draft.host.overlay.available && (root.type === "directory" || write !== "none")) {
+    const { reason, fix } = draft.host.overlay;
+    draft.problem({
+      kind: "host-cannot",
+      pointer: "/filesystem/root",
+      message: `overlay file systems are not available: ${reason}`,
+      hint: fix,
+    });
+    return;
+  }
+  if (root.type === "directory") buildDirectoryRoot(draft, decision, root.path);
+  else buildSkeleton(draft, decision);
+}
+
+function describe(draft: Draft): string {
+  const { root, write } = draft.spec.filesystem;
+  const kind = {
+    system: "the host's system directories, read-only, and a generated /etc",
+    closure: "the program and its libraries alone",
+    directory: `overlay over ${root.type === "directory" ? root.path : ""}`,
+    empty: "empty",
+  }[root.type];
+  const writes =
+    write === "none"
+      ? "read-only"
+      : write === "ephemeral"
+        ? "writes discarded after the run"
+        : `writes kept in ${write.directory}`;
+  return `${kind}; ${writes}`;
+}
+
+/** system, closure and empty: a tmpfs of ours; the host's directories become layers mounted into it. */
+function buildSkeleton(draft: Draft, decision: string): void {
+  const { write, writeSize, root } = draft.spec.filesystem;
+  const at = draft.phase("init.root", decision);
+  if (write === "none") {
+    makeFileSystem(
+      draft,
+      "init.root",
+      decision,
+      "root.fs",
+      "tmpfs",
+      [
+        ["size", `${SKELETON.size}`],
+        ["nr_inodes", `${SKELETON.inodes}`],
+        ["mode", "0755"],
+      ],
+      DATA,
+    );
+    at.call(
+      "root",
+      "what the payload will see as /",
+      "openat",
+      [result("root.fs.mount"), draft.text("."), directoryFlags(draft), 0],
+      { target: "/" },
+    );
+    stackOnRoot(draft, at, "root.stack", result("root.fs.mount"));
+    for (const layer of systemLayers(draft)) addReadOnlyLayer(draft, layer, root.type === "system");
+    return;
+  }
+  // One tmpfs (or the author's directory) holds the root and the upper layers, so that one limit covers all writes.
+  const above = openUpper(draft, decision, typeof write === "object" ? write.directory : null, writeSize);
+  at.call("root.make", "the root's own files", "mkdirat", [above, draft.text("root"), 0o755], EXISTS);
+  for (const layer of systemLayers(draft)) addWritableLayer(draft, layer, above);
+  at.call(
+    "root.clone",
+    "the root is a directory of it, so that upper layers stay out of sight",
+    "open_tree",
+    [above, draft.text("root"), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC],
+    { target: "/" },
+  );
+  closeUpper(draft, decision);
+  at.call(
+    "root",
+    "what the payload will see as /",
+    "openat",
+    [result("root.clone"), draft.text("."), directoryFlags(draft), 0],
+    { target: "/" },
+  );
+  stackOnRoot(draft, at, "root.stack", result("root.clone"));
+}
+
+const EXISTS = { onError: { errnos: { EEXIST: "next" } } } as const;
+
+/** Where upper layers live: a size-capped tmpfs, or the author's directory. Attached only while overlays are made over it. */
+function openUpper(draft: Draft, decision: string, directory: string | null, size: number): Operand {
+  const at = draft.phase("init.root", decision);
+  if (directory === null) {
+    const scratch = makeFileSystem(
+      draft,
+      "init.root",
+      decision,
+      "upper.fs",
+      "tmpfs",
+      [
+        ["size", `${size}`],
+        ["mode", "0755"],
+      ],
+      DATA,
+    );
+    stackOnRoot(draft, at, "upper.stack", scratch);
+    return scratch;
+  }
+  const fact = draft.request.paths[directory];
+  if (fact?.type !== "directory") {
+    draft.problem({
+      kind: "path-missing",
+      pointer: "/filesystem/write",
+      message: `${directory} is not a directory on this host`,
+      expected: "a directory to keep writes in",
+    });
+    return result("upper.clone");
+  }
+  const tree = cloneHostTree(draft, decision, "upper", fact.real, DATA);
+  stackOnRoot(draft, at, "upper.stack", tree);
+  return tree;
+}
+
+function closeUpper(draft: Draft, decision: string): void {
+  draft
+    .phase("init.root", decision)
+    .call(
+      "upper.pop",
+      "the overlays keep it; no path leads to it any more",
+      "umount2",
+      [draft.text("/"), MNT_DETACH],
+      { target: "/" },
+    );
+}
+
+/** Host directories of a `system` root; links such as /bin → usr/bin are made as links. */
+function systemLayers(draft: Draft): readonly Layer[] {
+  if (draft.spec.filesystem.root.type !== "system") return [];
+  return Object.entries(draft.host.systemRoot)
+    .filter(([, link]) => link === null)
+    .map(([path]) => ({ id: `system:${path}`, source: path, target: path }));
+}
+
+export function linkSystemDirectories(draft: Draft, decision: string): void {
+  const at = draft.phase("init.mounts", decision);
+  for (const [path, link] of Object.entries(draft.host.systemRoot)) {
+    if (link === null) continue;
+    at.call(
+      `system:${path}.link`,
+      `as on the host: ${path} → ${link}`,
+      "symlinkat",
+      [draft.text(link), result("root"), draft.text(path.slice(1))],
+      { target: path },
+    );
+    draft.directories.add(path.slice(1));
+  }
+}
+
+function addReadOnlyLayer(draft: Draft, layer: Layer, overlayWanted: boolean): void {
+  const attributes = { readOnly: true, noExec: false, noDev: true };
+  const shared = overlayWanted && !draft.host.overlay.available;
+  const own = draft.decide({
+    id: `mount:${layer.target}`,
+    control: "filesystem",
+    setting: shared ? "recursive read-only bind" : "read-only overlay",
+    pointer: "/filesystem/root",
+    status: shared ? "partial" : "full",
+    reason: shared
+      ? "no overlay file systems here: inodes, and with them file locks, are shared with the host"
+      : "",
+    check: {
+      kind: "mount",
+      target: layer.target,
+      fsType: shared ? null : "overlay",
+      options: ["ro", "nosuid", "nodev"],
+    },
+  });
+  if (shared) {
+    const tree = cloneHostTree(draft, own, layer.id, layer.source, attributes);
+    attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+    return;
+  }
+  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const at = draft.phase("init.root", own);
+  const name = layer.target.slice(1);
+  at.call(
+    `${layer.id}.point.make`,
+    "its mount point, and the empty second layer that an overlay without writes needs",
+    "mkdirat",
+    [result("root"), draft.text(name), 0o755],
+    { target: layer.target },
+  );
+  draft.directories.add(name);
+  const lower = draft.buffer(`lower.${layer.id}`, 128);
+  at.format(`${layer.id}.lower`, "by descriptor: no path to race, none to escape from", lower, [
+    { text: "/proc/self/fd/" },
+    { decimal: result(`${layer.id}.open`) },
+    { text: ":/proc/self/fd/" },
+    { decimal: result("root") },
+    { text: `/${name}` },
+  ]);
+  const tree = makeFileSystem(
+    draft,
+    "init.root",
+    own,
+    `${layer.id}.fs`,
+    "overlay",
+    [["lowerdir", { buffer: lower }]],
+    attributes,
+  );
+  attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+}
+
+function addWritableLayer(draft: Draft, layer: Layer, above: Operand): void {
+  const own = draft.decide({
+    id: `mount:${layer.target}`,
+    control: "filesystem",
+    setting:
+      draft.spec.filesystem.write === "ephemeral" ? "overlay, writes discarded" : "overlay, writes kept",
+    pointer: "/filesystem/write",
+    status: "full",
+    check: { kind: "mount", target: layer.target, fsType: "overlay", options: ["rw", "nosuid", "nodev"] },
+  });
+  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const tree = makeOverlay(draft, own, layer.id, above, layer.target.slice(1).replaceAll("/", "-"));
+  attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+}
+
+/** An overlay of `<id>.open` with upper and work directories made below `above`. */
+function makeOverlay(draft: Draft, decision: string, id: string, above: Operand, name: string): Operand {
+  const at = draft.phase("init.root", decision);
+  at.call(
+    `${id}.upper.make`,
+    "what is written",
+    "mkdirat",
+    [above, draft.text(`${name}.upper`), 0o755],
+    EXISTS,
+  );
+  at.call(
+    `${id}.work.make`,
+    "overlayfs works in it",
+    "mkdirat",
+    [above, draft.text(`${name}.work`), 0o755],
+    EXISTS,
+  );
+  const options: FileSystemOption[] = [];
+  const parts = [
+    ["lowerdir", result(`${id}.open`), ""],
+    ["upperdir", above, `/${name}.upper`],
+    ["workdir", above, `/${name}.work`],
+  ] as const;
+  for (const [key, descriptor, below] of parts) {
+    const text = draft.buffer(`${key}.${id}`, 160);
+    at.format(`${id}.${key}`, "by descriptor: no path to race, none to escape from", text, [
+      { text: "/proc/self/fd/" },
+      { decimal: descriptor },
+      { text: below },
+    ]);
+    options.push([key, { buffer: text }]);
+  }
+  return makeFileSystem(
+    draft,
+    "init.root",
+    decision,
+    `${id}.fs`,
+    "overlay",
+    [...options, ["userxattr", null]],
+    DATA,
+  );
+}
+
+/** A directory with somebody's root file system, content assumed hostile: always an overlay with an upper layer, so that mount points can be made. */
+function buildDirectoryRoot(draft: Draft, decision: string, path: string): void {
+  const { write, writeSize } = draft.spec.filesystem;
+  const fact = draft.request.paths[path];
+  if (fact?.type !== "directory") {
+    draft.problem({
+      kind: "path-missing",
+      pointer: "/filesystem/root",
+      message: `${path} is not a directory on this host`,
+      expected: "a directory with a root file system",
+    });
+    return;
+  }
+  const at = draft.phase("init.root", decision);
+  openHostPath(draft, draft.phase("init.sources", decision), "rootfs", fact.real);
+  const above = openUpper(
+    draft,
+    decision,
+    typeof write === "object" ? write.directory : null,
+    write === "none" ? SKELETON.size : writeSize,
+  );
+  makeOverlay(draft, decision, "rootfs", above, "root");
+  closeUpper(draft, decision);
+  at.call(
+    "root",
+    "what the payload will see as /",
+    "openat",
+    [result("rootfs.fs.mount"), draft.text("."), directoryFlags(draft), 0],
+    { target: path },
+  );
+  stackOnRoot(draft, at, "root.stack", result("rootfs.fs.mount"));
+}
+
+function directoryFlags(draft: Draft): bigint {
+  return O_PATH | OPEN_FLAGS[draft.host.arch].O_DIRECTORY | O_CLOEXEC;
+}
+
+/** Enter the new root and let go of the host's tree; from here on no path leads to the host. */
+export function enterRoot(draft: Draft, decision: string): void {
+  const at = draft.phase("init.pivot", decision);
+  at.call("pivot.enter", "stand in the new root", "fchdir", [result("root")], { target: "/" });
+  at.call(
+    "pivot",
+    "it becomes /, the old one is on top of it",
+    "pivot_root",
+    [draft.text("."), draft.text(".")],
+    { target: "/" },
+  );
+  at.call("pivot.detach", "the host's tree is gone for good", "umount2", [draft.text("."), MNT_DETACH], {
+    target: "old root",
+  });
+  at.call("pivot.leave", "nothing of the old tree as working directory", "chdir", [draft.text("/")], {
+    target: "/",
+  });
+}
+
+/** Read-only from here on, when nothing is to be written: after the last mount point is made. */
+export function closeRoot(draft: Draft): void {
+  if (draft.spec.filesystem.write !== "none") return;
+  const at = draft.phase("init.close", "filesystem.root");
+  at.call(
+    "root.close",
+    "the last mount point is made",
+    "mount_setattr",
+    [
+      result("root"),
+      draft.text(""),
+      AT_EMPTY_PATH,
+      draft.bytes(packed([MOUNT_ATTR_RDONLY, 8], [0, 8], [0, 8], [0, 8]), 8),
+      32,
+    ],
+    { target: "/" },
+  );
+}

@@ -1,0 +1,264 @@
+/**
+ * Mount trees: opening what is on the host, making file systems, and attaching them inside the new root.
+ * Everything goes through descriptors. Host paths are opened before the identity changes; mount points are looked up only after
+ * the host's tree is detached, so that no path of the payload's root, however hostile, can lead outside.
+ */
+import { buffer, type Listing, packed, result } from "../program/build.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_FLAG,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  O_CLOEXEC,
+  O_PATH,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+} from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
+import type { Draft, Phase } from "./draft.ts";
+
+/** What a mount forbids; nosuid holds everywhere. */
+export interface Attributes {
+  readonly readOnly: boolean;
+  readonly noExec: boolean;
+  /** False only for device nodes, which are nothing without it. */
+  readonly noDev: boolean;
+}
+
+export function attributeBits({ readOnly, noExec, noDev }: Attributes): bigint {
+  return (
+    MOUNT_ATTR_NOSUID |
+    (readOnly ? MOUNT_ATTR_RDONLY : 0n) |
+    (noExec ? MOUNT_ATTR_NOEXEC : 0n) |
+    (noDev ? MOUNT_ATTR_NODEV : 0n)
+  );
+}
+
+/** As mountinfo(5) shows them. */
+export function attributeNames({ readOnly, noExec, noDev }: Attributes): readonly string[] {
+  return [readOnly ? "ro" : "rw", "nosuid", ...(noDev ? ["nodev"] : []), ...(noExec ? ["noexec"] : [])];
+}
+
+/** A detached clone of a host path and everything mounted below it; the attributes hold for all of it. */
+export function cloneHostTree(
+  draft: Draft,
+  decision: string,
+  id: string,
+  path: string,
+  attributes: Attributes,
+): Operand {
+  const at = draft.phase("init.sources", decision);
+  const opened = openHostPath(draft, at, id, path);
+  const tree = at.call(
+    `${id}.clone`,
+    "a private copy of the mount",
+    "open_tree",
+    [opened, draft.text(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH],
+    { target: path },
+  );
+  setAttributes(draft, at, id, tree, attributes, path);
+  return tree;
+}
+
+/** Open a host path whose links were resolved before: a component that became a link since is refused (ELOOP). */
+export function openHostPath(draft: Draft, at: Listing, id: string, path: string): Operand {
+  return at.call(
+    `${id}.open`,
+    "no component may have become a link since it was resolved",
+    "openat2",
+    [
+      AT_FDCWD,
+      draft.text(path),
+      openHow(draft, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS),
+      OPEN_HOW_SIZE,
+    ],
+    { target: path },
+  );
+}
+
+/** mount_setattr(2), recursive: read-only holds for submounts as well. */
+export function setAttributes(
+  draft: Draft,
+  at: Listing,
+  id: string,
+  tree: Operand,
+  attributes: Attributes,
+  target: string,
+): void {
+  const names = attributeNames(attributes).join(",");
+  at.call(
+    `${id}.attributes`,
+    names,
+    "mount_setattr",
+    [
+      tree,
+      draft.text(""),
+      AT_EMPTY_PATH | AT_RECURSIVE,
+      mountAttr(draft, attributeBits(attributes)),
+      MOUNT_ATTR_SIZE,
+    ],
+    { target },
+  );
+}
+
+/** A parameter of a file system: a text, a bare flag, or text made at run time in a buffer. */
+export type FileSystemOption = readonly [key: string, value: string | null | { readonly buffer: string }];
+
+/** A new file system, mounted but attached nowhere yet. */
+export function makeFileSystem(
+  draft: Draft,
+  phase: Phase,
+  decision: string,
+  id: string,
+  type: string,
+  options: readonly FileSystemOption[],
+  attributes: Attributes,
+): Operand {
+  const at = draft.phase(phase, decision);
+  const context = at.call(`${id}.new`, `a new ${type}`, "fsopen", [draft.text(type), FSOPEN_CLOEXEC], {
+    target: type,
+  });
+  for (const [key, option] of options) {
+    const shown = `${type} ${key}${option === null ? "" : `=${typeof option === "string" ? option : `<${option.buffer}>`}`}`;
+    const content =
+      option === null ? 0n : typeof option === "string" ? draft.text(option) : buffer(option.buffer);
+    at.call(
+      `${id}.option.${key}`,
+      shown,
+      "fsconfig",
+      [context, option === null ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, draft.text(key), content, 0],
+      { target: shown },
+    );
+  }
+  at.call(`${id}.create`, `make the ${type}`, "fsconfig", [context, FSCONFIG_CMD_CREATE, 0, 0, 0], {
+    target: type,
+  });
+  return at.call(
+    `${id}.mount`,
+    attributeNames(attributes).join(","),
+    "fsmount",
+    [context, FSMOUNT_CLOEXEC, attributeBits(attributes)],
+    { target: type },
+  );
+}
+
+/** Attach a detached tree on top of the current root, so that paths through it count as mounted. */
+export function stackOnRoot(draft: Draft, at: Listing, id: string, tree: Operand): void {
+  at.call(
+    id,
+    "attached for now on top of the host's root, in our own mount namespace",
+    "move_mount",
+    [tree, draft.text(""), AT_FDCWD, draft.text("/"), MOVE_MOUNT_F_EMPTY_PATH],
+    { target: "/" },
+  );
+}
+
+/** How strictly a mount point's path is looked up inside the new root. */
+export type Lookup =
+  /** No symbolic link anywhere: for the mount points that are ours (/proc, /dev, /tmp). */
+  | "no-links"
+  /** Links are followed inside the root: for the author's own targets, such as /var/run/x. */
+  | "in-root";
+
+/** Attach a tree at a path inside the root, making the mount point where it does not exist. Phase: after the pivot. */
+export function attach(
+  draft: Draft,
+  phase: Phase,
+  decision: string,
+  id: string,
+  tree: Operand,
+  target: string,
+  kind: "directory" | "file",
+  lookup: Lookup,
+): void {
+  const at = draft.phase(phase, decision);
+  makeDirectories(draft, at, id, kind === "directory" ? target : parentOf(target));
+  if (kind === "file") {
+    at.call(
+      `${id}.touch`,
+      "its mount point",
+      "mknodat",
+      [result("root"), draft.text(target.slice(1)), REGULAR_FILE | 0o644n, 0],
+      {
+        onError: EXISTS,
+        target,
+      },
+    );
+  }
+  const point = at.call(
+    `${id}.point`,
+    "look up the mount point inside the root",
+    "openat2",
+    [
+      result("root"),
+      draft.text(target.slice(1)),
+      openHow(
+        draft,
+        O_PATH | O_CLOEXEC,
+        RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (lookup === "no-links" ? RESOLVE_NO_SYMLINKS : 0n),
+      ),
+      OPEN_HOW_SIZE,
+    ],
+    { target },
+  );
+  at.call(
+    `${id}.attach`,
+    "mount it there",
+    "move_mount",
+    [tree, draft.text(""), point, draft.text(""), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH],
+    { target },
+  );
+}
+
+/** Make a directory and its parents inside the root, each once per launch; what exists (or is read-only) stays as it is. */
+export function makeDirectories(draft: Draft, at: Listing, id: string, path: string): void {
+  const parts = path.split("/").filter((part) => part !== "");
+  for (const [depth] of parts.entries()) {
+    const directory = parts.slice(0, depth + 1).join("/");
+    if (draft.directories.has(directory)) continue;
+    draft.directories.add(directory);
+    at.call(
+      `${id}.mkdir.${depth}`,
+      "a directory on the way",
+      "mkdirat",
+      [result("root"), draft.text(directory), 0o755],
+      {
+        onError: EXISTS,
+        target: `/${directory}`,
+      },
+    );
+  }
+}
+
+export function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+/** A read-only root has the mount point or the look-up that follows says that it has not. */
+const EXISTS = { errnos: { EEXIST: "next", EROFS: "next" } } as const;
+const REGULAR_FILE = 0o100000n;
+const OPEN_HOW_SIZE = 24;
+const MOUNT_ATTR_SIZE = 32;
+
+/** struct open_how */
+function openHow(draft: Draft, flags: bigint, resolve: bigint): Operand {
+  return draft.bytes(packed([flags, 8], [0, 8], [resolve, 8]), 8);
+}
+
+/** struct mount_attr: attributes to set, none to clear. */
+function mountAttr(draft: Draft, set: bigint): Operand {
+  return draft.bytes(packed([set, 8], [0, 8], [0, 8], [0, 8]), 8);
+}
