@@ -10,7 +10,6 @@ import {
   chownSync,
   cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -449,9 +448,17 @@ export function marker(): string {
   return `marker${process.pid}x${Math.trunc(performance.now() * 1000)}`;
 }
 
-/** Makes a directory that the user owns, with its parents. */
-export function directoryFor(user: User, path: string): string {
-  mkdirSync(path, { recursive: true });
-  if (isRoot && user === "user") chownSync(path, USER_ID, USER_ID);
-  return path;
+/** Hands a tree to the user who will run on it; links themselves, not what they name. */
+export function giveTo(user: User, path: string): void {
+  if (isRoot && user === "user") execFileSync("chown", ["-hR", `${USER_ID}:${USER_ID}`, path]);
+}
+
+/** Processes in a cgroup; null when the directory has gone. */
+export function cgroupMembers(path: string): readonly number[] | null {
+  try {
+    return readFileSync(join(path, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
+  } catch (error) {
+    if (["ENOENT", "ENODEV"].includes(codeOf(error))) return null;
+    throw error;
+  }
 }
