@@ -19,6 +19,7 @@ function namespaces({ namespaces: own, network, filesystem: fs, process }: Spec,
   const needs = (namespace: keyof typeof own, pointer: string, what: string): void => {
     if (!own[namespace])
       report.add("profile-contradiction", pointer, `${what} needs the ${namespace} namespace, which is off`, {
+        others: [`/namespaces/${namespace}`],
         hint: `set namespaces.${namespace} to true`,
       });
   };
@@ -29,6 +30,7 @@ function namespaces({ namespaces: own, network, filesystem: fs, process }: Spec,
       "/network/mode",
       "the host's network cannot be had in a network namespace of its own",
       {
+        others: ["/namespaces/network"],
         hint: "set namespaces.network to false",
       },
     );
@@ -53,6 +55,7 @@ function namespaces({ namespaces: own, network, filesystem: fs, process }: Spec,
 function identity({ identity: id, namespaces: own }: Spec, report: Report): void {
   if (!own.user && id.map !== "auto") {
     report.add("profile-contradiction", "/identity/map", "ids are mapped, but the user namespace is off", {
+      others: ["/namespaces/user"],
       hint: "set namespaces.user to true",
     });
   }
@@ -64,6 +67,7 @@ function identity({ identity: id, namespaces: own }: Spec, report: Report): void
           `/identity/${field}`,
           `${field} ${id[field]} is outside the subordinate range`,
           {
+            others: ["/identity/map"],
             expected: "0 to 65535",
           },
         );
@@ -76,6 +80,7 @@ function identity({ identity: id, namespaces: own }: Spec, report: Report): void
   ] as const) {
     if (!ranges.some(({ containerID, size }) => id[field] >= containerID && id[field] < containerID + size)) {
       report.add("profile-contradiction", `/identity/${field}`, `${field} ${id[field]} is in no mapping`, {
+        others: ["/identity/map"],
         hint: `map it in identity.map.${field}Mappings`,
       });
     }
@@ -108,7 +113,7 @@ function filesystem({ filesystem: fs }: Spec, report: Report): void {
     // Later mounts cover earlier ones: what lies below a target must come after it.
     if (mount.type === "bind" || mount.type === "tmpfs") {
       const covered = fs.mounts
-        .slice(0, Math.min(index, 1000))
+        .slice(0, index)
         .findIndex((other) => other.target !== target && isWithin(other.target, target));
       if (covered !== -1) {
         report.add(
@@ -147,6 +152,7 @@ function filesystem({ filesystem: fs }: Spec, report: Report): void {
       "/filesystem/devices",
       "the links of fd lead into /proc, which is off",
       {
+        others: ["/filesystem/proc"],
         hint: 'leave out "fd", or set filesystem.proc to "pids"',
       },
     );
@@ -171,6 +177,7 @@ function capabilities({ capabilities: sets }: Spec, report: Report): void {
           `/capabilities/${inner}`,
           `${name} is ${inner} but not ${outer}`,
           {
+            others: [`/capabilities/${outer}`],
             hint: `add it to capabilities.${outer}, or leave it out`,
           },
         );
@@ -187,6 +194,7 @@ function capabilities({ capabilities: sets }: Spec, report: Report): void {
 function resources({ resources: limits }: Spec, report: Report): void {
   if (limits.swap !== null && limits.memory === null) {
     report.add("profile-contradiction", "/resources/swap", "swap is limited, but memory is not", {
+      others: ["/resources/memory"],
       hint: "set resources.memory",
     });
   }
@@ -211,6 +219,7 @@ function requirements({ audit, require, seccomp, noNewPrivileges }: Spec, report
       "/audit/require",
       `the log may be missing, but require.audit is ${JSON.stringify(require.audit)}`,
       {
+        others: ["/require/audit"],
         hint: 'set audit.require to true, or require.audit to "none"',
       },
     );
@@ -219,6 +228,7 @@ function requirements({ audit, require, seccomp, noNewPrivileges }: Spec, report
     // seccomp(2): without no_new_privs an unprivileged caller gets EACCES, and execve(2) of a set-user-ID file
     // under a filter of the caller's choice is how filters become exploits.
     report.add("profile-contradiction", "/noNewPrivileges", "a filter needs no_new_privs, which is off", {
+      others: ["/seccomp"],
       expected: "true, or seccomp: null",
     });
   }

@@ -117,7 +117,7 @@ export function applyOverride(root: Node, override: Override, defaults: Node): C
       const item = last ? value : set(node.items[index], undefined, depth + 1, place);
       if ("refused" in item) return item;
       const items = [...node.items];
-      items[index] = item;
+      items[place === "/filesystem/mounts/-" ? placeOfMount(node.items, item) : index] = item;
       return { type: "array", items, origin: node.origin };
     }
     if (node !== undefined && node.type !== "object") {
@@ -140,6 +140,27 @@ export function applyOverride(root: Node, override: Override, defaults: Node): C
 
   const result = set(root, defaults, 0, "");
   return "refused" in result ? refuse(result.refused, result.expected) : { ok: true, value: result };
+}
+
+/**
+ * A mount from outside takes the place of the profile's mount on the same target, because `--tmpfs /tmp:1G` means that /tmp;
+ * two from outside on one target stay two, and are refused as in a file.
+ */
+function placeOfMount(items: readonly Node[], mount: Node): number {
+  const target = (node: Node): unknown => {
+    const value = childOf(node, "target");
+    return value?.type === "scalar" && typeof value.value === "string"
+      ? value.value.replace(/(?<=.)\/+$/, "")
+      : undefined;
+  };
+  const wanted = target(mount);
+  const same = items.findIndex(
+    (item) =>
+      wanted !== undefined &&
+      target(item) === wanted &&
+      (item.origin.kind === "file" || item.origin.source.kind === "default"),
+  );
+  return same === -1 ? items.length : same;
 }
 
 /** Where each value of the tree was written, by JSON pointer: every leaf, array and item. */

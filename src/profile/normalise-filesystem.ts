@@ -1,7 +1,6 @@
 /** `filesystem`: OCI option lists → flags, sizes → bytes, modes → bits, device names looked up. */
 import type { AuthorMount, AuthorProfile } from "./author.ts";
 import { MOUNT_DEFAULTS } from "./defaults.ts";
-import { nearest } from "./nearest.ts";
 import { checkAbsolute } from "./paths.ts";
 import type { Report } from "./report.ts";
 import { DEVICES, type Mount, type Root, type Spec, type Write } from "./spec.ts";
@@ -13,13 +12,26 @@ export function normaliseFilesystem(author: AuthorProfile["filesystem"], report:
     write: write(author.write, report),
     writeSize: size(author.writeSize, "/filesystem/writeSize", report),
     proc: author.proc,
-    mounts: author.mounts.map((mount, index) => normaliseMount(mount, `/filesystem/mounts/${index}`, report)),
+    mounts: mounts(author.mounts, report),
     masked: paths(author.masked, "/filesystem/masked", report),
     readOnly: paths(author.readOnly, "/filesystem/readOnly", report),
     devices: devices(author.devices, report),
     shmSize: size(author.shmSize, "/filesystem/shmSize", report),
     workdir: author.workdir,
   };
+}
+
+/** A launch makes them one by one. */
+const MAX_MOUNTS = 1000;
+
+function mounts(list: readonly AuthorMount[], report: Report): readonly Mount[] {
+  if (list.length > MAX_MOUNTS)
+    report.add("profile-value", "/filesystem/mounts", `${list.length} mounts are too many`, {
+      expected: `at most ${MAX_MOUNTS}`,
+    });
+  return list
+    .slice(0, MAX_MOUNTS)
+    .map((mount, index) => normaliseMount(mount, `/filesystem/mounts/${index}`, report));
 }
 
 function root(author: Root, report: Report): Root {
@@ -50,14 +62,14 @@ function devices(names: readonly string[], report: Report): Spec["filesystem"]["
   const known: readonly string[] = DEVICES;
   for (const [index, name] of names.entries()) {
     if (known.includes(name)) continue;
-    const suggestion = nearest(name.replace(/^\/dev\//, ""), known);
+    const suggestion = report.nearest(name.replace(/^\/dev\//, ""), known);
     report.add(
       "profile-value",
       `/filesystem/devices/${index}`,
       `${JSON.stringify(name.slice(0, 60))} is not a device that can be given`,
       {
         expected: suggestion === undefined ? `one of ${known.join(", ")}` : undefined,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
         hint:
           name.startsWith("/dev/") && suggestion === undefined
             ? "bind it with a mount if it is safe"
@@ -168,14 +180,15 @@ function readOptions(
   for (const [index, option] of list.entries()) {
     const unknown = (): void => {
       const known = type === "tmpfs" ? [...WORDS.slice(0, 6), ...TMPFS_WORDS] : WORDS;
-      const suggestion = { suid: "nosuid", dev: "nodev" }[option] ?? nearest(option, known);
+      const suggestion =
+        option === "suid" || option === "dev" ? `"no${option}"` : report.nearest(option, known);
       report.add(
         "profile-value",
         `${place}/${index}`,
         `${JSON.stringify(option.slice(0, 60))} is not an option of a ${type} mount`,
         {
           expected: suggestion === undefined ? `one of ${known.join(", ")}` : undefined,
-          suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+          suggestion,
         },
       );
     };

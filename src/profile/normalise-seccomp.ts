@@ -5,7 +5,6 @@
 import { ERRNO } from "../program/errno.ts";
 import type { AuthorSeccomp, AuthorSeccompRule } from "./author.ts";
 import { CAPABILITIES } from "./capability-names.ts";
-import { nearest } from "./nearest.ts";
 import type { Report } from "./report.ts";
 import type { SeccompArg, SeccompCondition, SeccompRule, SeccompSpec } from "./spec.ts";
 import { parseUnsigned64 } from "./units.ts";
@@ -51,14 +50,14 @@ function errnoOf(
   const table: Readonly<Record<string, number>> = ERRNO;
   const known = Object.hasOwn(table, name) ? table[name] : undefined;
   if (known === undefined) {
-    const suggestion = nearest(name, Object.keys(table));
+    const suggestion = report.nearest(name, Object.keys(table));
     report.add(
       "profile-value",
       `${place}/${nameKey}`,
       `${JSON.stringify(name.slice(0, 60))} is not an errno`,
       {
         expected: suggestion === undefined ? "a name of errno(3) such as EPERM" : undefined,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
       },
     );
   } else if (value !== null && value !== undefined && value !== known) {
@@ -135,13 +134,13 @@ function condition(
   const known: readonly string[] = CAPABILITIES;
   for (const [index, name] of (author.caps ?? []).entries()) {
     if (known.includes(name)) continue;
-    const suggestion = nearest(name, known);
+    const suggestion = report.nearest(name, known);
     report.add(
       "profile-value",
       `${place}/caps/${index}`,
       `${JSON.stringify(name.slice(0, 60))} is not a capability`,
       {
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
       },
     );
   }

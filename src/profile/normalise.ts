@@ -5,7 +5,6 @@
  */
 import type { AuthorProfile } from "./author.ts";
 import { CAPABILITIES } from "./capability-names.ts";
-import { nearest } from "./nearest.ts";
 import { normaliseFilesystem } from "./normalise-filesystem.ts";
 import { normaliseSeccomp } from "./normalise-seccomp.ts";
 import { checkAbsolute } from "./paths.ts";
@@ -123,7 +122,7 @@ export function capabilityNames(names: readonly string[], place: string, report:
   const known: readonly string[] = CAPABILITIES;
   for (const [index, name] of names.entries()) {
     if (known.includes(name)) continue;
-    const suggestion = nearest(name, known) ?? nearest(`CAP_${name}`, known);
+    const suggestion = report.nearest(name, known) ?? report.nearest(`CAP_${name}`, known);
     report.add(
       "profile-value",
       `${place}/${index}`,
@@ -131,7 +130,7 @@ export function capabilityNames(names: readonly string[], place: string, report:
       {
         expected:
           suggestion === undefined ? "a name of capabilities(7) such as CAP_NET_BIND_SERVICE" : undefined,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
       },
     );
   }
@@ -231,11 +230,11 @@ function rlimits(author: AuthorProfile["resources"]["rlimits"], report: Report):
     const place = `/resources/rlimits/${escapeToken(name)}`;
     if (!known.includes(name)) {
       const bare = name.toLowerCase().replace(/^rlimit_/, "");
-      const suggestion = known.includes(bare) ? bare : nearest(bare, known);
+      const suggestion = known.includes(bare) ? JSON.stringify(bare) : report.nearest(bare, known);
       report.add("profile-unknown-key", place, `${JSON.stringify(name.slice(0, 60))} is not a limit`, {
         key: true,
         expected: suggestion === undefined ? `one of ${known.join(", ")}` : undefined,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
       });
       continue;
     }

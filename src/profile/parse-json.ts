@@ -6,6 +6,7 @@
  * Why not JSON.parse or a library: docs/decisions/0002-json-positions.md.
  */
 import type { Checked, Problem, ProblemKind } from "../problems.ts";
+import { MAX_PROBLEMS, shortPointer } from "./report.ts";
 import { escapeToken, MAX_DEPTH, type Member, type Node, type Origin } from "./tree.ts";
 
 /** Bytes; the largest profile that is read. */
@@ -155,7 +156,7 @@ class Parser {
   }
 
   #problem(kind: ProblemKind, origin: Origin, message: string, expected?: string): Problem {
-    const pointer = this.#path.map((token) => `/${escapeToken(token)}`).join("");
+    const pointer = shortPointer(this.#path.map((token) => `/${escapeToken(token)}`).join(""));
     const place =
       origin.kind === "file" ? { line: origin.line, column: origin.column } : { line: 0, column: 0 };
     return {
@@ -268,7 +269,7 @@ class Parser {
       const key = this.#string();
       this.#path.push(key);
       const first = members.get(key)?.keyOrigin;
-      if (first?.kind === "file") {
+      if (first?.kind === "file" && this.#problems.length < MAX_PROBLEMS) {
         const message = `${JSON.stringify(shorten(key))} is given twice, first at ${first.line}:${first.column}`;
         this.#problems.push(this.#problem("profile-duplicate-key", keyOrigin, message, "one of the two"));
       }

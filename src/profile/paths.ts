@@ -5,29 +5,29 @@ import type { Report } from "./report.ts";
 const PATH_MAX = 4096;
 const NAME_MAX = 255;
 
-/** An absolute path without "." and "..", doubled or trailing slashes; reports what is none and gives "/" or a cleaned one. */
+/** An absolute path without "." and "..", doubled or trailing slashes. Reports what is none, and gives it back as it is. */
 export function checkAbsolute(path: string, place: string, report: Report): string {
   const shown = JSON.stringify(path.length > 60 ? `${path.slice(0, 57)}...` : path);
   if (path.includes("\0")) {
     report.add("profile-value", place, `the path ${shown} has a NUL character`, {
       expected: "a path without one",
     });
-    return "/";
+    return path;
   }
   if (!path.startsWith("/")) {
     report.add("profile-value", place, `the path ${shown} is relative`, { expected: "an absolute path" });
-    return "/";
+    return path;
   }
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) {
     report.add("profile-value", place, `the path ${shown} has ".." in it`, { expected: "a path without it" });
-    return "/";
+    return path;
   }
   if (Buffer.byteLength(path) >= PATH_MAX || parts.some((part) => Buffer.byteLength(part) > NAME_MAX)) {
     report.add("profile-value", place, `the path ${shown} is too long`, {
       expected: `at most ${PATH_MAX - 1} bytes, and ${NAME_MAX} in a name`,
     });
-    return "/";
+    return path;
   }
   return `/${parts.join("/")}`;
 }

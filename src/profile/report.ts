@@ -1,11 +1,14 @@
 /** Collects problems of one merged profile and gives each its place. */
 import type { Problem, ProblemKind, Provenance } from "../problems.ts";
+import { nearest } from "./nearest.ts";
 import { keyOrigin, type Node, nearestNode, toProvenance } from "./tree.ts";
 
 export interface Details {
   readonly expected?: string | undefined;
   readonly suggestion?: string | undefined;
   readonly hint?: string | undefined;
+  /** Other fields that are part of the mistake: the one written last is where the message points. */
+  readonly others?: readonly string[];
   /** Locate the key of a member instead of its value. */
   readonly key?: boolean;
 }
@@ -16,17 +19,33 @@ export const MAX_PROBLEMS = 100;
 export class Report {
   readonly problems: Problem[] = [];
   readonly #root: Node;
+  readonly #files: readonly string[];
 
-  constructor(root: Node) {
+  /** `files`: base first. */
+  constructor(root: Node, files: readonly string[]) {
     this.#root = root;
+    this.#files = files;
   }
 
-  add(kind: ProblemKind, pointer: string, message: string, details: Details = {}): void {
-    if (this.problems.length >= MAX_PROBLEMS) return;
+  /** Nothing more will be kept: whoever looks for further problems may stop. */
+  get full(): boolean {
+    return this.problems.length >= MAX_PROBLEMS;
+  }
+
+  /** The nearest known word, in quotes. Not searched for once nobody would see it. */
+  nearest(word: string, known: Iterable<string>): string | undefined {
+    const found = this.full ? undefined : nearest(word, known);
+    return found === undefined ? undefined : JSON.stringify(found);
+  }
+
+  add(kind: ProblemKind, at: string, message: string, details: Details = {}): void {
+    if (this.full) return;
+    let pointer = at;
+    for (const other of details.others ?? []) if (this.#age(other) > this.#age(pointer)) pointer = other;
     this.problems.push({
       kind,
-      where: this.where(pointer, details.key),
-      pointer,
+      where: this.#where(pointer, details.key),
+      pointer: shortPointer(pointer),
       message: oneLine(message),
       ...(details.expected === undefined ? {} : { expected: details.expected }),
       ...(details.suggestion === undefined ? {} : { suggestion: details.suggestion }),
@@ -34,9 +53,16 @@ export class Report {
     });
   }
 
-  where(pointer: string, key = false): Provenance {
+  /** Later layers have higher numbers; the depth of a file in the chain is its order of loading, base first. */
+  #age(pointer: string): number {
+    const { origin } = nearestNode(this.#root, pointer);
+    if (origin.kind === "file") return 1 + this.#files.indexOf(origin.file);
+    return origin.source.kind === "default" ? 0 : Number.MAX_SAFE_INTEGER;
+  }
+
+  #where(pointer: string, key = false): Provenance {
     const origin = key ? keyOrigin(this.#root, pointer) : nearestNode(this.#root, pointer).origin;
-    return toProvenance(origin, pointer);
+    return toProvenance(origin, shortPointer(pointer));
   }
 }
 
@@ -46,6 +72,11 @@ function oneLine(message: string): string {
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+/** A hostile key may be as long as the file. */
+export function shortPointer(pointer: string): string {
+  return pointer.length > 400 ? `${pointer.slice(0, 397)}...` : pointer;
 }
 
 /** By file in order of first appearance, then by line and column; flags and options after, in their order. */

@@ -77,7 +77,7 @@ export function resolveProfile(request: ProfileRequest, files: ProfileFiles): Ch
   }
   const order = sources.map(({ file }) => file).toReversed();
   const name = basename(order[0] ?? request.profile).replace(/\.json$/, "");
-  const checked = check(root, name);
+  const checked = check(root, name, order.toReversed());
   problems.push(...checked.problems);
   if (problems.length > 0 || checked.spec === null) {
     return { ok: false, problems: sortProblems(problems, order).slice(0, MAX_PROBLEMS) };
@@ -92,19 +92,22 @@ export function resolveProfile(request: ProfileRequest, files: ProfileFiles): Ch
 function check(
   root: Node,
   name: string,
+  filesInOrder: readonly string[],
 ): { spec: ResolvedProfile["spec"] | null; problems: readonly Problem[] } {
-  const report = new Report(root);
+  const report = new Report(root, filesInOrder);
   const bad = checkShape(root, report);
+  if (report.full) return { spec: null, problems: report.problems };
   let sound = root;
   for (const pointer of bad) sound = without(sound, pointerTokens(pointer) ?? []);
   if (bad.length > 0) {
     const defaults = fromValue(DEFAULTS, { kind: "outside", source: { kind: "default" } }) as Node;
     sound = mergeNodes(defaults, sound, defaults);
-    if (checkShape(sound, new Report(sound)).length > 0) return { spec: null, problems: report.problems };
+    if (checkShape(sound, new Report(sound, filesInOrder)).length > 0)
+      return { spec: null, problems: report.problems };
   }
-  const later = new Report(root);
+  const later = new Report(root, filesInOrder);
   const author = toPlain(sound) as AuthorProfile;
-  if (author.seccomp === undefined && !bad.some((pointer) => pointer.startsWith("/seccomp"))) {
+  if (author.seccomp === undefined && !bad.some((pointer) => /^$|^\/(seccomp|extends)/.test(pointer))) {
     later.add("profile-schema", "/seccomp", '"seccomp" is missing', {
       expected: "an OCI linux.seccomp object, or null for no filter",
       hint: 'add "extends": "base" to inherit one',

@@ -2,7 +2,6 @@
  * Is the merged tree what profile.schema.json allows? Turns the validator's errors into one problem per place,
  * with what was expected and the nearest right value.
  */
-import { nearest } from "./nearest.ts";
 import { shorten } from "./parse-json.ts";
 import type { Report } from "./report.ts";
 import { escapeToken, type Node, nearestNode, toPlain } from "./tree.ts";
@@ -11,7 +10,9 @@ import { EXPECTED, KEYS, type SchemaError, validateProfile } from "./validators.
 /** Reports every misfit; gives the pointers of the values that do not fit, empty when all do. */
 export function checkShape(root: Node, report: Report): readonly string[] {
   const bad = new Set<string>();
-  for (const pointer of inexactNumbers(root, "")) {
+  const inexact: string[] = [];
+  findInexact(root, "", inexact);
+  for (const pointer of inexact) {
     const node = nearestNode(root, pointer);
     const text = node.type === "scalar" ? (node.text ?? String(node.value)) : "";
     report.add("profile-value", pointer, `${shorten(text)} is not a number that JSON readers keep exactly`, {
@@ -24,11 +25,14 @@ export function checkShape(root: Node, report: Report): readonly string[] {
   if (validateProfile(toPlain(root))) return [...bad];
   const said = new Set<string>(bad);
   const errors = [...(validateProfile.errors ?? [])];
-  // A wrong type explains the rest at its place.
-  errors.sort((a, b) => Number(b.keyword === "type") - Number(a.keyword === "type"));
+  // A wrong type or a wrong kind explains the rest at its place.
+  const explains = ({ keyword }: SchemaError): number =>
+    Number(keyword === "type" || keyword === "discriminator");
+  errors.sort((a, b) => explains(b) - explains(a));
   for (const error of errors) {
+    if (report.full) break;
     const pointer = placeOf(error);
-    bad.add(error.keyword === "required" ? error.instancePath : pointer);
+    bad.add(error.keyword === "required" || error.keyword === "discriminator" ? error.instancePath : pointer);
     if (said.has(pointer)) continue;
     said.add(pointer);
     describe(error, pointer, root, report);
@@ -42,7 +46,9 @@ function placeOf(error: SchemaError): string {
       ? error.params["missingProperty"]
       : error.keyword === "additionalProperties"
         ? error.params["additionalProperty"]
-        : undefined;
+        : error.keyword === "discriminator"
+          ? error.params["tag"]
+          : undefined;
   return key === undefined ? error.instancePath : `${error.instancePath}/${escapeToken(String(key))}`;
 }
 
@@ -55,10 +61,10 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
     case "additionalProperties": {
       const key = String(error.params["additionalProperty"]);
       const known = KEYS[schemaPlace] ?? [];
-      const suggestion = nearest(key, known);
+      const suggestion = report.nearest(key, known);
       report.add("profile-unknown-key", pointer, `${JSON.stringify(shorten(key))} is not known here`, {
         key: true,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
         expected:
           suggestion === undefined ? listOf(known.filter((name) => !name.startsWith("$"))) : undefined,
       });
@@ -66,7 +72,9 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
     }
     case "required": {
       const key = String(error.params["missingProperty"]);
-      report.add("profile-schema", error.instancePath, `${JSON.stringify(key)} is missing`, { expected });
+      report.add("profile-schema", error.instancePath, `${JSON.stringify(key)} is missing`, {
+        expected: EXPECTED[`${schemaPlace}/properties/${key}`] ?? expected,
+      });
       return;
     }
     case "discriminator": {
@@ -81,7 +89,7 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
       }
       const suggestion =
         typeof value === "string"
-          ? nearest(
+          ? report.nearest(
               value,
               (tags ?? "").split(", ").map((text) => text.slice(1, -1)),
             )
@@ -92,7 +100,7 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
         `${sketch(nearestNode(root, `${error.instancePath}/${tag}`))} is not a type`,
         {
           expected: `one of ${tags}`,
-          suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+          suggestion,
         },
       );
       return;
@@ -101,13 +109,13 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
       const allowed = (error.params["allowedValues"] as readonly unknown[])
         .filter((value) => value !== null)
         .map(String);
-      const suggestion = node.type === "scalar" ? nearest(String(node.value), allowed) : undefined;
+      const suggestion = node.type === "scalar" ? report.nearest(String(node.value), allowed) : undefined;
       report.add("profile-schema", pointer, `${found} is not a choice`, {
         expected:
           allowed.length > 8
             ? undefined
             : `one of ${allowed.map((value) => JSON.stringify(value)).join(", ")}`,
-        suggestion: suggestion === undefined ? undefined : JSON.stringify(suggestion),
+        suggestion,
       });
       return;
     }
@@ -123,7 +131,7 @@ function describe(error: SchemaError, pointer: string, root: Node, report: Repor
     default:
       report.add("profile-schema", pointer, `${found} does not fit`, {
         expected,
-        suggestion: nearestUnit(node, expected),
+        suggestion: nearestUnit(node, expected) ?? nearestWord(node, expected, report),
       });
   }
 }
@@ -186,19 +194,27 @@ function nearestUnit(node: Node, expected: string | undefined): string | undefin
   return undefined;
 }
 
+/** Where `expected` names the choices: the nearest. */
+function nearestWord(node: Node, expected: string | undefined, report: Report): string | undefined {
+  if (node.type !== "scalar" || typeof node.value !== "string") return undefined;
+  const words = [...(expected ?? "").matchAll(/"([a-z]+)"/g)].map((match) => match[1] ?? "");
+  return report.nearest(node.value, words);
+}
+
 function listOf(known: readonly string[]): string | undefined {
+  if (known.length === 1) return `only ${JSON.stringify(known[0])}`;
   return known.length === 0 ? undefined : `one of ${known.map((name) => JSON.stringify(name)).join(", ")}`;
 }
 
 /** Whole numbers beyond 2^53, and numbers whose digits a double drops. */
-function* inexactNumbers(node: Node, pointer: string): Generator<string> {
+function findInexact(node: Node, pointer: string, found: string[]): void {
   if (node.type === "array") {
-    for (const [index, item] of node.items.entries()) yield* inexactNumbers(item, `${pointer}/${index}`);
+    for (const [index, item] of node.items.entries()) findInexact(item, `${pointer}/${index}`, found);
   } else if (node.type === "object") {
     for (const [key, member] of node.members)
-      yield* inexactNumbers(member.node, `${pointer}/${escapeToken(key)}`);
+      findInexact(member.node, `${pointer}/${escapeToken(key)}`, found);
   } else if (typeof node.value === "number" && !isKept(node.value, node.text)) {
-    yield pointer;
+    found.push(pointer);
   }
 }
 
