@@ -69,6 +69,8 @@ const NEWLINE = 0x0a;
 export interface RawLine {
   readonly number: number;
   readonly bytes: Uint8Array | null;
+  /** Bytes, newline not included. */
+  readonly length: number;
   /** Whether a newline ended it. */
   readonly ended: boolean;
 }
@@ -86,6 +88,7 @@ export async function* readLines(
   const block = Buffer.allocUnsafe(1 << 18);
   let rest = Buffer.alloc(0);
   let tooLong = false;
+  let before = 0;
   let number = firstNumber;
   for (let offset = start; offset < size; ) {
     // oxlint-disable-next-line no-await-in-loop -- one block after the other is the point
@@ -98,18 +101,21 @@ export async function* readLines(
       const part = block.subarray(from, end < 0 ? bytesRead : end);
       tooLong ||= rest.length + part.length >= MAX_LINE;
       if (end < 0) {
+        before += part.length;
         rest = tooLong ? Buffer.alloc(0) : Buffer.concat([rest, part]);
         break;
       }
       const bytes = rest.length === 0 ? part : Buffer.concat([rest, part]);
-      yield { number, bytes: tooLong ? null : bytes, ended: true };
+      yield { number, bytes: tooLong ? null : bytes, length: before + part.length, ended: true };
+      before = 0;
       number += 1;
       rest = Buffer.alloc(0);
       tooLong = false;
       from = end + 1;
     }
   }
-  if (tooLong || rest.length > 0) yield { number, bytes: tooLong ? null : rest, ended: false };
+  if (tooLong || rest.length > 0)
+    yield { number, bytes: tooLong ? null : rest, length: before, ended: false };
 }
 
 /** What one line says against the one before; null when it fits. */
