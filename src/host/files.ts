@@ -78,7 +78,9 @@ export const liveFiles: HostFiles = {
   link: (path) => orNull(() => readlinkSync(path)),
   status: (path) =>
     orNull(() => {
-      const s = statSync(path);
+      // An exception costs more than the system call, and most candidates are absent.
+      const s = statSync(path, { throwIfNoEntry: false });
+      if (s === undefined) return null;
       return {
         type: s.isFile()
           ? "file"

@@ -21,7 +21,7 @@ export function probeSystemRoot(files: HostFiles): HostFacts["systemRoot"] {
  * Configuration that ordinary programs need and that holds no secret. A list of what is shown, not of what is hidden:
  * shadow, ssh, sudoers, machine-id, ssl/private, krb5 and whatever a package adds tomorrow stay out by not being here.
  */
-const ETC_FILES = [
+const ETC_FILES = new Set([
   "ethertypes",
   "inputrc",
   "ld.so.cache",
@@ -45,7 +45,7 @@ const ETC_FILES = [
   "xml",
   "sgml",
   "ca-certificates.conf",
-];
+]);
 const ETC_PATTERNS = [/^java(-[a-z0-9.]+)*-openjdk$/, /^python[0-9.]*$/];
 /** Certificates are public; their keys lie beside them in ssl/private and pki/tls/private. */
 const ETC_NESTED = [
@@ -58,7 +58,7 @@ const ETC_NESTED = [
 export function probeSystemEtc(files: HostFiles): HostFacts["systemEtc"] {
   const present = files.list("/etc");
   const chosen = present.filter(
-    (name) => ETC_FILES.includes(name) || ETC_PATTERNS.some((pattern) => pattern.test(name)),
+    (name) => ETC_FILES.has(name) || ETC_PATTERNS.some((pattern) => pattern.test(name)),
   );
   const found: Record<string, "file" | "directory"> = {};
   for (const path of [...chosen.toSorted().map((name) => `/etc/${name}`), ...ETC_NESTED]) {

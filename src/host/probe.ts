@@ -1,6 +1,6 @@
 /**
- * Takes the machine, gives HostFacts. Runs before every launch: synchronous reads of small files only, about a
- * millisecond; starts no process, loads no library, changes nothing. What only an attempt can tell is deduced here
+ * Takes the machine, gives HostFacts. Runs before every launch: synchronous reads of small files only, a few
+ * milliseconds in a cold process, one in a warm one; starts no process, loads no library, changes nothing. What only an attempt can tell is deduced here
  * and can be verified by `verifyByTrying`.
  */
 import { userInfo } from "node:os";
