@@ -42,9 +42,12 @@ function generated(draft: Draft): readonly Mount[] {
   ];
 }
 
+/** The loader's cache, certificates, and what links in /usr/bin point to. */
+const NEEDED = /^\/etc\/(ld\.so\.cache|ssl\/certs|pki\/.*|alternatives)$/;
+
 function shown(draft: Draft): readonly Mount[] {
   const network = draft.spec.network.mode === "host" ? ["/etc/resolv.conf"] : [];
-  return [...Object.keys(draft.host.systemEtc), ...network].map(
+  return [...Object.keys(draft.host.systemEtc).filter((path) => NEEDED.test(path)), ...network].map(
     (path): Mount => ({
       type: "bind",
       source: path,

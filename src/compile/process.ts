@@ -180,7 +180,7 @@ export function watchPayload(draft: Draft, decision: string): void {
   wait.step({ kind: "exit", code: 0 }, "init.exit", "the kernel kills what is left in the pid namespace");
 }
 
-const SIZES = { status: 4096, limits: 4096, mountinfo: 32768, ns: 64 } as const;
+const SIZES = { status: 4096, limits: 4096, mountinfo: 24576, ns: 64 } as const;
 const NAMESPACE_LINKS = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] as const;
 
 function readBack(draft: Draft, decision: string): void {
@@ -211,7 +211,7 @@ function readBack(draft: Draft, decision: string): void {
     ]);
     read(id, null, size);
   }
-  read("mountinfo", "self/mountinfo", SIZES.mountinfo);
+  readMounts(draft, decision);
   for (const name of NAMESPACE_LINKS) {
     const link = name === "time" ? "self/ns/time_for_children" : `self/ns/${name}`;
     at.call(
@@ -226,6 +226,22 @@ function readBack(draft: Draft, decision: string): void {
       ],
       { target: link, onError: "continue" },
     );
+  }
+}
+
+const PAGE = 4096;
+
+/** procfs gives whole lines, at most a page at a time: one read per page of the buffer, zeros between them. */
+function readMounts(draft: Draft, decision: string): void {
+  const at = draft.phase("init.readback", decision);
+  const path = "self/mountinfo";
+  const output = draft.buffer("read.mountinfo", SIZES.mountinfo);
+  const file = at.call("read.mountinfo.open", "what is in force", "openat", [result("proc.mount"), draft.text(path), O_RDONLY | O_CLOEXEC, 0], {
+    target: path,
+    onError: "continue",
+  });
+  for (let offset = 0; offset < SIZES.mountinfo; offset += PAGE) {
+    at.call(`read.mountinfo.${offset}`, "what is in force", "read", [file, buffer(output, offset), PAGE], { target: path, onError: "continue" });
   }
 }
 

@@ -7,26 +7,6 @@ import { packed } from "../program/build.ts";
 import { RLIM_INFINITY, RLIMIT } from "../program/constants.ts";
 import type { Draft } from "./draft.ts";
 
-/** Row names of /proc/PID/limits. */
-export const LIMIT_ROWS: Readonly<Record<Rlimit, string>> = {
-  as: "Max address space",
-  core: "Max core file size",
-  cpu: "Max cpu time",
-  data: "Max data size",
-  fsize: "Max file size",
-  locks: "Max file locks",
-  memlock: "Max locked memory",
-  msgqueue: "Max msgqueue size",
-  nice: "Max nice priority",
-  nofile: "Max open files",
-  nproc: "Max processes",
-  rss: "Max resident set",
-  rtprio: "Max realtime priority",
-  rttime: "Max realtime timeout",
-  sigpending: "Max pending signals",
-  stack: "Max stack size",
-};
-
 interface Limit {
   readonly soft: bigint;
   readonly hard: bigint;
@@ -98,7 +78,7 @@ function set(
     setting: `RLIMIT_${name.toUpperCase()} ${show(soft)}${soft === hard ? "" : ` (hard ${show(hard)})`}`,
     pointer,
     status: "full",
-    check: { kind: "rlimit", name: LIMIT_ROWS[name], expected: `${show(soft)} ${show(hard)}` },
+    check: { kind: "rlimit", name, expected: `${show(soft)} ${show(hard)}` },
   });
   limits.set(name, { soft, hard, decision });
 }
@@ -122,7 +102,7 @@ function standIn(
       pointer: `/resources/${resource}`,
       status: "partial",
       reason: `${note}: ${because}`,
-      check: { kind: "rlimit", name: LIMIT_ROWS[name], expected: `${limit} ${limit}` },
+      check: { kind: "rlimit", name, expected: `${limit} ${limit}` },
     });
     limits.set(name, { soft: BigInt(limit), hard: BigInt(limit), decision });
   };

@@ -6,6 +6,7 @@
  * alternatives), a rule that repeats the default is kept, a name that no kernel knows is a mistake and not ignored.
  */
 import type { Checked, Problem } from "../../problems.ts";
+import { nearest as nearestOf } from "../../profile/nearest.ts";
 import type { SeccompArg, SeccompCondition, SeccompRule, SeccompSpec } from "../../profile/spec.ts";
 import { type Abi, GO_ARCH, NEWEST_OF, SCMP_ARCH, SERVED } from "./abi.ts";
 import { FOREIGN_SYSCALLS, GROUPS } from "./groups.ts";
@@ -42,7 +43,10 @@ export function normalise(spec: SeccompSpec, target: FilterTarget): Checked<Norm
 
   const fallback = readVerdict(spec.defaultAction, spec.defaultErrnoRet, "/seccomp/defaultAction", report);
   const abis = readAbis(spec, target, notes, report);
-  const rules = spec.syscalls.map((rule, i) => readRule(rule, i, target, notes, report));
+  const absent = new Set<string>();
+  const rules = spec.syscalls.map((rule, i) => readRule(rule, i, { target, abis, absent, report }));
+  if (absent.size > 0)
+    notes.push(`left out, as ${abis.join(" and ")} has no such calls: ${[...absent].sort().join(", ")}`);
   if (problems.length > 0 || fallback === null) return { ok: false, problems };
 
   const isErrno = (fallback & 0xffff0000) >>> 0 === RET.errno;
@@ -127,19 +131,22 @@ function readAbis(
   return [native, ...served.filter((abi) => abi !== native && asked.has(abi))];
 }
 
+interface Reading {
+  readonly target: FilterTarget;
+  readonly abis: readonly Abi[];
+  /** Gets the names that no enabled ABI has. */
+  readonly absent: Set<string>;
+  readonly report: Report;
+}
+
 interface NamedRule extends Rule {
   readonly names: readonly string[];
 }
 
-function readRule(
-  rule: SeccompRule,
-  i: number,
-  target: FilterTarget,
-  notes: string[],
-  report: Report,
-): readonly NamedRule[] {
+function readRule(rule: SeccompRule, i: number, reading: Reading): readonly NamedRule[] {
+  const { target, report } = reading;
   const at = `/seccomp/syscalls/${i}`;
-  const names = rule.names.flatMap((name, n) => expand(name, `${at}/names/${n}`, target, notes, report));
+  const names = rule.names.flatMap((name, n) => expand(name, `${at}/names/${n}`, reading));
   const verdict = readVerdict(rule.action, rule.errnoRet, `${at}/action`, report);
   const conditions = (rule.args ?? []).map((arg, n) => readCondition(arg, `${at}/args/${n}`, report));
   const included = applies(rule.includes, `${at}/includes`, target, report);
@@ -148,14 +155,8 @@ function readRule(
   return [{ names, verdict, conditions: conditions.filter((condition) => condition !== null) }];
 }
 
-/** A group's members, the name itself, or nothing for a call of some other architecture. */
-function expand(
-  name: string,
-  pointer: string,
-  target: FilterTarget,
-  notes: string[],
-  report: Report,
-): readonly string[] {
+/** A group's members, the name itself, or nothing for a call of an architecture without a table. */
+function expand(name: string, pointer: string, { abis, absent, report }: Reading): readonly string[] {
   if (name.startsWith("@")) {
     const members = Object.hasOwn(GROUPS, name) ? GROUPS[name] : undefined;
     if (members !== undefined) return members.calls;
@@ -165,12 +166,11 @@ function expand(
     return [];
   }
   if (isSyscall(name)) {
-    const here = SERVED[target.arch].some((abi) => syscallTable(abi).numbers.has(name));
-    if (!here) notes.push(`${name} does not exist on ${target.arch}: left out`);
+    if (!abis.some((abi) => syscallTable(abi).numbers.has(name))) absent.add(name);
     return [name];
   }
   if (FOREIGN_SYSCALLS.has(name)) {
-    notes.push(`${name} is a call of another architecture: left out`);
+    absent.add(name);
     return [];
   }
   report("seccomp-unknown-syscall", pointer, `${name} is not a system call of any architecture`, {
@@ -310,30 +310,7 @@ function order(rules: readonly Rule[]): readonly Rule[] {
 }
 
 /** The nearest valid value when it is near enough to be what was meant. */
-function nearest(name: string, candidates: readonly string[]): { suggestion?: string } {
-  let best: string | undefined;
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
-  for (const candidate of candidates) {
-    if (Math.abs(candidate.length - name.length) >= least) continue;
-    const distance = editDistance(name, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best === undefined ? {} : { suggestion: best };
-}
-
-/** Levenshtein, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
+function nearest(name: string, known: Iterable<string>): { suggestion?: string } {
+  const suggestion = nearestOf(name, known);
+  return suggestion === undefined ? {} : { suggestion };
 }
