@@ -1,0 +1,43 @@
+/**
+ * sandbox doctor: what this host can enforce, and what would change that.
+ */
+import { Command } from "commander";
+import { colorFor } from "./color.ts";
+import { addExamples } from "./examples.ts";
+import { complain, print } from "./output.ts";
+
+export function doctorCommand(finish: (status: number) => void): Command {
+  const command = new Command("doctor")
+    .summary("say what this host can enforce, and what blocks the rest")
+    .description(
+      "Says for each control what this host can enforce for this user, what blocks the rest, and the command that would unblock it. " +
+        "Ends with 0 if the profile strict runs here, else with 1.",
+    )
+    .option("--json", "print it as JSON")
+    .option("--clean", "first remove what runs left behind that were cut off by a power failure")
+    .action(async () => {
+      finish(await doctor(command.opts<{ readonly json?: true; readonly clean?: true }>()));
+    });
+  return addExamples(
+    command,
+    ["sandbox doctor", "read it"],
+    ["sudo sandbox doctor --clean", "remove leftovers of runs by root"],
+  );
+}
+
+async function doctor(flags: { readonly json?: true; readonly clean?: true }): Promise<number> {
+  const { cleanLeftovers, examine, probeHost, renderDoctor } = await import("../index.ts");
+  const facts = probeHost();
+  const cleaned = flags.clean ? cleanLeftovers(facts) : null;
+  const report = examine(facts);
+  if (flags.json) {
+    print(JSON.stringify(cleaned === null ? report : { ...report, cleaned }, null, 2));
+  } else {
+    if (cleaned !== null) {
+      for (const path of cleaned.removed) complain(`sandbox: removed ${path}`);
+      for (const { path, reason } of cleaned.kept) complain(`sandbox: kept ${path}: ${reason}`);
+    }
+    print(renderDoctor(report, { color: colorFor(1) }));
+  }
+  return report.profiles.strict.runs ? 0 : 1;
+}

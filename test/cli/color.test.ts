@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { palette, wantsColor } from "../../src/cli/color.ts";
+
+describe("colour", () => {
+  it.each([
+    [{}, true, true],
+    [{}, false, false],
+    [{ TERM: "dumb" }, true, false],
+    [{ TERM: "xterm" }, true, true],
+    [{ NO_COLOR: "1" }, true, false],
+    [{ NO_COLOR: "0" }, true, false],
+    [{ NO_COLOR: "" }, true, true],
+    [{ FORCE_COLOR: "1" }, false, true],
+    [{ FORCE_COLOR: "3", TERM: "dumb" }, false, true],
+    [{ FORCE_COLOR: "0" }, true, false],
+    [{ FORCE_COLOR: "false" }, true, false],
+    [{ FORCE_COLOR: "" }, false, false],
+    [{ FORCE_COLOR: "1", NO_COLOR: "1" }, true, true],
+  ])("%j on a terminal (%s): %s", (env, terminal, expected) => {
+    expect(wantsColor(env, terminal)).toBe(expected);
+  });
+
+  it("is the only difference between coloured and plain text", () => {
+    for (const [name, paint] of Object.entries(palette(true))) {
+      expect(paint("x"), name).toMatch(/^\u001B\[\d+mx\u001B\[\d+m$/);
+    }
+    for (const paint of Object.values(palette(false))) expect(paint("x")).toBe("x");
+  });
+});
