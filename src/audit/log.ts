@@ -313,7 +313,7 @@ function openDirectory(path: string, place: Place): number {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch (error) {
-    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    if (isLink(path)) {
       throw place.error(
         `is in a directory that is a symbolic link: ${path}`,
         `give the real path with --audit ${join(realPath(path), basename(place.shown))}`,
@@ -340,6 +340,15 @@ function openDirectory(path: string, place: Place): number {
     throw place.error(`is in a directory that others may write: ${path}`, `chmod go-w ${path}`, "EPERM");
   }
   return fd;
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    // It cannot even be looked at; the error that brought us here says why.
+    return false;
+  }
 }
 
 function realPath(path: string): string {
