@@ -43,13 +43,13 @@ export function lowerStartup(context: Context): void {
  */
 function lowerSeal(context: Context): void {
   const m = context.machine;
-  const [copy, again, retried, refused, closeImage, done] = Array.from({ length: 6 }, () => m.fresh()) as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
+  const [copy, again, retried, refused, closeImage, done] = [
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
   ];
   m.immediate("a0", AT_FDCWD);
   m.immediate("a1", BigInt(context.rodata.text("/proc/self/exe").address));

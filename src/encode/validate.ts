@@ -86,7 +86,7 @@ function checkStep(role: Role, step: Exclude<Step, { kind: "label" }>, check: Ch
   switch (step.kind) {
     case "call":
       if (step.args.length > 6) bug(`${step.id}: ${step.args.length} arguments`);
-      step.args.forEach(check.operand);
+      for (const operand of step.args) check.operand(operand);
       if (typeof step.onError === "object")
         for (const [errno, label] of Object.entries(step.onError.errnos)) {
           errnoNumber(errno, step.id);

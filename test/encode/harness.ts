@@ -56,9 +56,7 @@ export function program(draft: DraftProgram): Program {
   const role = (name: Role): RoleProgram => ({
     onFailure: draft.onFailure?.[name] ?? null,
     steps: (draft[name] ?? []).map((step, index) =>
-      step.kind === "label"
-        ? step
-        : ({ id: `${name}.${index}`, decision: "test", why: "test", ...step } as Step),
+      step.kind === "label" ? step : { id: `${name}.${index}`, decision: "test", why: "test", ...step },
     ),
   });
   return {
@@ -124,6 +122,8 @@ export interface Ended {
   cell(step: string): bigint;
   /** Bytes of a buffer. */
   buffer(name: string): Buffer;
+  /** Where a buffer begins in `memory`. */
+  offset(name: string): number;
   /** Id and errno of the step that failed first. */
   readonly failed: { readonly step: string; readonly errno: number } | null;
 }
@@ -163,22 +163,22 @@ export function start(made: Program, options: RunOptions = {}): Running {
   closeSync(descriptor);
   let stdout = "";
   let stderr = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
   });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
   });
+  const place = (name: string) => {
+    const found = layout.buffers.get(name);
+    if (found === undefined) throw new Error(`no buffer ${name}`);
+    return found;
+  };
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
       const memory = readFileSync(memoryFile);
       const header = (field: Exclude<keyof typeof HEADER, "size">) => memory.readUInt32LE(HEADER[field]);
-      const place = (name: string) => {
-        const found = layout.buffers.get(name);
-        if (found === undefined) throw new Error(`no buffer ${name}`);
-        return found;
-      };
       const step = stepOrder(made)[header("failedStep") - 1];
       resolve({
         code,
@@ -189,6 +189,7 @@ export function start(made: Program, options: RunOptions = {}): Running {
         header,
         cell: (id) => memory.readBigInt64LE(layout.results.get(id) ?? -1),
         buffer: (name) => memory.subarray(place(name).offset, place(name).offset + place(name).size),
+        offset: (name) => place(name).offset,
         failed: step === undefined ? null : { step: step.id, errno: header("failedErrno") },
       });
     });

@@ -37,13 +37,13 @@ export function lowerEnvironment(context: Context, step: StepOf<"environment">):
 /** For each name the first variable of that name, so that duplicates cannot fill the array. `s1` is where they go. */
 function passVariables(context: Context, pass: readonly string[]): void {
   const m = context.machine;
-  const [nextName, nextVariable, compare, match, skip, done] = Array.from({ length: 6 }, () => m.fresh()) as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
+  const [nextName, nextVariable, compare, match, skip, done] = [
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
   ];
   m.immediate("s2", BigInt(context.rodata.list(pass.map((name) => `${name}=`))));
   m.label(nextName);
@@ -166,10 +166,17 @@ function constantArguments(context: Context, constants: readonly string[]): void
 /** execvp(3) over constant directories. Leaves the negative errno in `r` when nothing could be executed. */
 function searchPath(context: Context, search: readonly string[]): void {
   const m = context.machine;
-  const [scan, scanned, direct, directory, copyDirectory, copyName, last, noAccess, done] = Array.from(
-    { length: 9 },
-    () => m.fresh(),
-  ) as [string, string, string, string, string, string, string, string, string];
+  const [scan, scanned, direct, directory, copyDirectory, copyName, last, noAccess, done] = [
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+    m.fresh(),
+  ];
   const prefixes = search.map((path) => {
     if (!path.startsWith("/")) bug(`the search directory "${path}" is not absolute`);
     return path.endsWith("/") ? path : `${path}/`;

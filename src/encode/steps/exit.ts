@@ -12,8 +12,8 @@ export const NOT_FOUND = 127n;
 export function lowerExit(context: Context, step: StepOf<"exit">): void {
   if (step.code !== "outcome") return context.exit(step.code);
   const m = context.machine;
-  const labels = Array.from({ length: 5 }, () => m.fresh());
-  const [exit, noPayload, signalled, unknown, afterExec] = labels as [string, string, string, string, string];
+  const [exit, noPayload, signalled] = [m.fresh(), m.fresh(), m.fresh()];
+  const [unknown, afterExec] = [m.fresh(), m.fresh()];
 
   m.immediate("a0", BigInt(SETUP_FAILED));
   m.loadAt("r", 4, MEMORY_BASE + HEADER.failedStep);

@@ -87,9 +87,8 @@ export function lowerReport(context: Context): void {
 function describe(step: ActiveStep): string {
   const call = step.kind === "call" ? step.call : step.kind;
   const target = (step.kind === "call" || step.kind === "expect") && step.target ? ` ${step.target}` : "";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal.
   return `sandbox: ${step.why}: ${call}${target}: `.replace(
-    /[\u0000-\u001f\u007f]/g,
+    /\p{Cc}/gu,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
 }
