@@ -101,6 +101,14 @@ export class Draft {
     }
   }
 
+  /** An id that no other decision has: two mounts may have one target. */
+  unique(id: string): string {
+    for (let number = 1; ; number += 1) {
+      const candidate = number === 1 ? id : `${id}#${number}`;
+      if (!this.decisions.some((decision) => decision.id === candidate)) return candidate;
+    }
+  }
+
   /** Record a decision and give its id. `pointer` names the field that asked for it. */
   decide(
     decision: Omit<Decision, "provenance" | "reason" | "check"> & {

@@ -187,9 +187,8 @@ export function watchInit(draft: Draft, decision: string): void {
     { onError: "continue" },
   );
 
-  const end = draft.phase("monitor.end", decision);
-  end.label("end");
-  end.call("time.end", "wall time ends", "clock_gettime", [CLOCK_MONOTONIC, buffer("time.end")], {
+  failed.label("end");
+  failed.call("time.end", "wall time ends", "clock_gettime", [CLOCK_MONOTONIC, buffer("time.end")], {
     onError: "continue",
   });
 

@@ -85,7 +85,7 @@ function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, {
   const fact = draft.request.paths[mount.source];
   const attributes = { readOnly: mount.readOnly, noExec: mount.noExec, noDev: true };
   const setting = `${mount.source} ${mount.readOnly ? "read-only" : "read-write"}${mount.noExec ? ", no execution" : ""}`;
-  const id = `mount:${mount.target}`;
+  const id = draft.unique(`mount:${mount.target}`);
   if (fact === undefined || fact.type === "missing") {
     if (mount.optional) {
       draft.decide({
@@ -130,7 +130,7 @@ function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, {
 
 function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "tmpfs" }>): void {
   const attributes = { readOnly: mount.readOnly, noExec: mount.noExec, noDev: true };
-  const id = `mount:${mount.target}`;
+  const id = draft.unique(`mount:${mount.target}`);
   const decision = draft.decide({
     id,
     control: "filesystem",
@@ -160,7 +160,7 @@ function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, 
 
 /** A generated file. What a kept or foreign root already has at that place stays. */
 function writeFile(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "file" }>): void {
-  const id = `file:${mount.target}`;
+  const id = draft.unique(`file:${mount.target}`);
   const bytes = new TextEncoder().encode(mount.content).length;
   const decision = draft.decide({
     id,
@@ -196,7 +196,7 @@ function writeFile(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mou
 }
 
 function link(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "symlink" }>): void {
-  const id = `link:${mount.target}`;
+  const id = draft.unique(`link:${mount.target}`);
   const decision = draft.decide({
     id,
     control: "filesystem",
@@ -267,7 +267,7 @@ export function maskPaths(draft: Draft): void {
 }
 
 function maskPath(draft: Draft, path: string): void {
-  const id = `mask:${path}`;
+  const id = draft.unique(`mask:${path}`);
   const decision = draft.decide({
     id,
     control: "filesystem",
@@ -298,7 +298,7 @@ function maskPath(draft: Draft, path: string): void {
     [empty, draft.text(""), point, draft.text(""), 0x44],
     {
       target: path,
-      onError: { errnos: { ENOTDIR: `${id}.file` } },
+      onError: { errnos: { EINVAL: `${id}.file`, ENOTDIR: `${id}.file` } },
     },
   );
   at.branch(`${id}.done`, "it was a directory", result(`${id}.directory`), 0, `${id}.end`);
@@ -315,7 +315,7 @@ function maskPath(draft: Draft, path: string): void {
 }
 
 function protectPath(draft: Draft, path: string): void {
-  const id = `readonly:${path}`;
+  const id = draft.unique(`readonly:${path}`);
   const attributes = { readOnly: true, noExec: false, noDev: true };
   const decision = draft.decide({
     id,

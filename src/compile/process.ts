@@ -236,12 +236,21 @@ function readMounts(draft: Draft, decision: string): void {
   const at = draft.phase("init.readback", decision);
   const path = "self/mountinfo";
   const output = draft.buffer("read.mountinfo", SIZES.mountinfo);
-  const file = at.call("read.mountinfo.open", "what is in force", "openat", [result("proc.mount"), draft.text(path), O_RDONLY | O_CLOEXEC, 0], {
-    target: path,
-    onError: "continue",
-  });
+  const file = at.call(
+    "read.mountinfo.open",
+    "what is in force",
+    "openat",
+    [result("proc.mount"), draft.text(path), O_RDONLY | O_CLOEXEC, 0],
+    {
+      target: path,
+      onError: "continue",
+    },
+  );
   for (let offset = 0; offset < SIZES.mountinfo; offset += PAGE) {
-    at.call(`read.mountinfo.${offset}`, "what is in force", "read", [file, buffer(output, offset), PAGE], { target: path, onError: "continue" });
+    at.call(`read.mountinfo.${offset}`, "what is in force", "read", [file, buffer(output, offset), PAGE], {
+      target: path,
+      onError: "continue",
+    });
   }
 }
 
