@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { addExamples } from "./examples.ts";
 import { complain } from "./output.ts";
 import { addSandboxOptions, flagProblem, outputFile, readRequest, refuse } from "./sandbox-options.ts";
+import { systemCode } from "./system-error.ts";
 
 const ARCHITECTURES = ["x86_64", "aarch64"] as const;
 
@@ -68,7 +69,7 @@ async function compile(command: Command, argv: readonly string[] | null): Promis
     try {
       await writeWhole(file, image, 0o755, "refuse");
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
+      const code = systemCode(error);
       if (code === undefined) throw error;
       refuse([
         flagProblem("--output", `${file} cannot be written (${code})`, "a file in a writable directory"),

@@ -7,6 +7,7 @@ import { TOOL } from "../version.ts";
 import { complain, print, ReaderGone } from "./output.ts";
 import { createProgram } from "./program.ts";
 import { readRequest } from "./sandbox-options.ts";
+import { systemCode } from "./system-error.ts";
 import { problemOf } from "./usage.ts";
 
 /** Status for wrong use of a command, and for its failure. Commands that run nothing keep 125 for nobody. */
@@ -74,9 +75,8 @@ function describe(error: unknown): string {
   if (error instanceof ProfileError) return lines(error.problems);
   if (isLogFailure(error)) return formatProblem(error.problem);
   if (!(error instanceof Error)) return `bug in sandbox: ${String(error)} was thrown`;
-  const { code, syscall } = error as NodeJS.ErrnoException;
   // The system refused something that is nobody's mistake here: Node's message names call and path.
-  if ((code !== undefined && syscall !== undefined) || error.name === "UnsupportedHost")
+  if (systemCode(error) !== undefined || error.name === "UnsupportedHost")
     return `sandbox: ${oneLine(error.message)}`;
   if (process.env["SANDBOX_DEBUG"] === "1") return error.stack ?? error.message;
   const what = oneLine(error.message).replace(/^bug in sandbox: /, "");

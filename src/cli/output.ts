@@ -3,6 +3,7 @@
  * loading costs a run milliseconds. A reader that went away ends the command quietly.
  */
 import { writeSync } from "node:fs";
+import { systemCode } from "./system-error.ts";
 
 /** The reader of stdout is gone (`sandbox plan ... | head`): nobody is left to tell. */
 export class ReaderGone extends Error {
@@ -17,7 +18,7 @@ function writeAll(descriptor: 1 | 2, text: string): void {
     try {
       rest = rest.subarray(writeSync(descriptor, rest));
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
+      const code = systemCode(error);
       if (code === "EPIPE") throw new ReaderGone();
       // Somebody else made the shared pipe non-blocking and it is full: wait for the reader.
       if (code !== "EAGAIN") throw error;

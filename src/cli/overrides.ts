@@ -244,7 +244,7 @@ export const FLAG_RULES = {
   "--set": { pointer: "", read: readSet },
 } as const satisfies Record<string, FlagRule>;
 
-export type ProfileFlag = keyof typeof FLAG_RULES;
+const RULES: ReadonlyMap<string, FlagRule> = new Map(Object.entries(FLAG_RULES));
 
 /** The overrides in the order given, and one problem per wrong flag. `cwd` must be absolute. */
 export function readOverrides(
@@ -254,7 +254,7 @@ export function readOverrides(
   const overrides: Override[] = [];
   const problems: Problem[] = [];
   for (const { flag, value } of given) {
-    const rule: FlagRule | undefined = FLAG_RULES[flag as ProfileFlag];
+    const rule = RULES.get(flag);
     if (rule === undefined) continue;
     const source = { kind: "flag", flag } as const;
     const reading = rule.read(value, cwd);

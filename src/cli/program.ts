@@ -13,18 +13,15 @@ import { profileCommand } from "./profile.ts";
 import { runCommand } from "./run.ts";
 
 /** Every command, in the order of the help. */
-const COMMANDS = {
-  run: runCommand,
-  plan: planCommand,
-  compile: compileCommand,
-  profile: profileCommand,
-  audit: auditCommand,
-  doctor: doctorCommand,
-  completion: completionCommand,
-} as const;
-
-export type CommandName = keyof typeof COMMANDS;
-const COMMAND_NAMES = Object.keys(COMMANDS) as readonly CommandName[];
+const COMMANDS: ReadonlyMap<string, (finish: (status: number) => void) => Command> = new Map([
+  ["run", runCommand],
+  ["plan", planCommand],
+  ["compile", compileCommand],
+  ["profile", profileCommand],
+  ["audit", auditCommand],
+  ["doctor", doctorCommand],
+  ["completion", completionCommand],
+]);
 
 /**
  * Makes the tree. `finish` gets the exit status of the command that ran. Parsing throws CommanderError, never exits.
@@ -45,8 +42,8 @@ export function createProgram(finish: (status: number) => void, only?: string): 
       writeErr: complain,
       outputError: () => undefined,
     });
-  const names = only !== undefined && Object.hasOwn(COMMANDS, only) ? [only as CommandName] : COMMAND_NAMES;
-  for (const name of names) addCommand(program, COMMANDS[name](finish));
+  const wanted = COMMANDS.get(only ?? "");
+  for (const make of wanted === undefined ? COMMANDS.values() : [wanted]) addCommand(program, make(finish));
   return addExamples(
     program,
     ["sandbox run -- ./untrusted --its-own --options", "run a program under the profile strict"],

@@ -96,9 +96,10 @@ export function renderDecisions(decisions: readonly Decision[]): string {
     .join("\n");
 }
 
+const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(3)} s`;
+
 /** Figures of a run in one line. */
 export function renderUsage({ usage, reason, runId }: Outcome): string {
-  const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(3)} s`;
   const mebibytes = (usage.peakMemory / 1_048_576).toFixed(1);
   return (
     `sandbox: run ${runId} ${reason}: wall ${seconds(usage.wallTime)}, cpu ${seconds(usage.cpuTime)} ` +

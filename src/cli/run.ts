@@ -16,6 +16,7 @@ import {
   readRequest,
   refuse,
 } from "./sandbox-options.ts";
+import { systemCode } from "./system-error.ts";
 
 export function runCommand(finish: (status: number) => void): Command {
   const command = addSandboxOptions(new Command("run"))
@@ -108,7 +109,7 @@ async function reportFile(value: string, problems: Problem[]): Promise<string | 
     await access(dirname(file), constants.W_OK);
     return file;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "error";
+    const code = systemCode(error) ?? "error";
     problems.push(
       flagProblem("--report", `${dirname(file)} cannot be written to (${code})`, "a writable directory"),
     );

@@ -64,7 +64,10 @@ export function readRequest(command: Command): {
 } {
   const cwd = process.cwd();
   const { overrides, problems } = readOverrides(GIVEN.get(command) ?? [], cwd);
-  return { request: { profile: command.getOptionValue("profile") as string, overrides, cwd }, problems };
+  return {
+    request: { profile: command.opts<{ readonly profile: string }>().profile, overrides, cwd },
+    problems,
+  };
 }
 
 /** A wrong flag outside the profile. */

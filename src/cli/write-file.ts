@@ -6,18 +6,19 @@ import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { lstat, open, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { systemCode } from "./system-error.ts";
 
 async function present(look: Promise<Stats>): Promise<Stats | null> {
   try {
     return await look;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (systemCode(error) === "ENOENT") return null;
     throw error;
   }
 }
 
 function refusal(code: string, message: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${message}, '${path}'`), { code });
+  return Object.assign(new Error(`${code}: ${message}, '${path}'`), { code, syscall: "open" });
 }
 
 /**

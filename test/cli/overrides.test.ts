@@ -5,18 +5,18 @@ import { formatProblem } from "../../src/problems.ts";
 const CWD = "/home/ann/work";
 const given = (flag: string, value: string): GivenFlag => ({ flag, value });
 
-/** The changes of one flag, or its message. */
+/** The changes of one flag, or its message. A result that mixes the two, or says another source, shows as an error text. */
 function read(flag: string, value: string): readonly (readonly [string, unknown])[] | string {
   const { overrides, problems } = readOverrides([given(flag, value)], CWD);
   const [problem] = problems;
-  if (problem !== undefined) {
-    expect(problems).toHaveLength(1);
-    expect(overrides).toHaveLength(0);
-    expect(problem.kind).toBe("flag-invalid");
-    return formatProblem(problem);
+  if (problem === undefined) {
+    const strange = overrides.find(({ source }) => source.kind !== "flag" || source.flag !== flag);
+    return strange === undefined
+      ? overrides.map(({ pointer, value: set }) => [pointer, set] as const)
+      : `${strange.pointer} has another source`;
   }
-  for (const { source } of overrides) expect(source).toEqual({ kind: "flag", flag });
-  return overrides.map(({ pointer, value: set }) => [pointer, set] as const);
+  if (problems.length > 1 || overrides.length > 0) return "more than one problem, or overrides beside it";
+  return problem.kind === "flag-invalid" ? formatProblem(problem) : `a ${problem.kind}`;
 }
 
 const bind = (source: string, target: string, mode: string) =>

@@ -54,7 +54,7 @@ end
 `;
 }
 
-function value(kind: Kind | null): string {
+function valueFlags(kind: Kind | null): string {
   if (kind === null) return "-f";
   if (typeof kind !== "string") return `-x -a ${quote(kind.words.join(" "))}`;
   const values: Readonly<Record<Exclude<Kind, object>, string>> = {
@@ -71,14 +71,14 @@ function optionLine(node: CommandNode, option: OptionNode): string {
   const names = option.names.map((name) =>
     name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
   );
-  return `complete -c sandbox -n ${quote(`__sandbox_at '${key(node)}'`)} ${names.join(" ")} ${value(option.value)} -d ${quote(option.description)}`;
+  return `complete -c sandbox -n ${quote(`__sandbox_at '${key(node)}'`)} ${names.join(" ")} ${valueFlags(option.value)} -d ${quote(option.description)}`;
 }
 
 function operandLines(node: CommandNode): readonly string[] {
   const at = `complete -c sandbox -n ${quote(`__sandbox_at '${key(node)}'`)}`;
   if (node.operands === "command-line") return [`${at} -F -a '(__fish_complete_command)'`];
   if (node.operands === "profile" || node.operands === "file")
-    return [`${at} ${value(node.operands).replace("-r ", "")}`];
+    return [`${at} ${valueFlags(node.operands).replace("-r ", "")}`];
   return typeof node.operands === "string" ? [] : [`${at} -f -a ${quote(node.operands.words.join(" "))}`];
 }
 
