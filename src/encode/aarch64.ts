@@ -54,14 +54,17 @@ export class Aarch64 extends Code implements Machine {
 
   #immediate(reg: number, value: bigint): void {
     const v = BigInt.asUintN(64, value);
-    const halves = [0, 16, 32, 48].map((shift) => Number((v >> BigInt(shift)) & 0xffffn));
+    const low = Number(v & 0xffff_ffffn);
+    const high = Number(v >> 32n);
+    const halves = [low & 0xffff, low >>> 16, high & 0xffff, high >>> 16] as const;
+    let balance = 0;
+    for (const half of halves) balance += half === 0xffff ? 1 : half === 0 ? -1 : 0;
     // Start from all zeros (movz) or all ones (movn), whichever leaves fewer halves to set by movk.
-    const ones = halves.filter((half) => half === 0xffff).length;
-    const zeros = halves.filter((half) => half === 0).length;
-    const inverted = ones > zeros;
+    const inverted = balance > 0;
     const skip = inverted ? 0xffff : 0;
     let first = true;
-    for (const [index, half] of halves.entries()) {
+    for (let index = 0; index < 4; index += 1) {
+      const half = halves[index] ?? 0;
       if (half === skip) continue;
       const position = (index << 21) | reg;
       if (!first)

@@ -7,9 +7,9 @@ import {
   MEMORY_BASE,
   type Operand,
   type Program,
+  ROLES,
   type Role,
   type Step,
-  stepOrder,
 } from "../program/program.ts";
 import { type SyscallName, syscallNumber } from "../program/syscalls.ts";
 import type { Machine, Register } from "./machine.ts";
@@ -18,6 +18,11 @@ import type { Rodata } from "./rodata.ts";
 /** A step that does something: all but labels. */
 export type ActiveStep = Exclude<Step, { kind: "label" }>;
 export type StepOf<K extends ActiveStep["kind"]> = Extract<ActiveStep, { kind: K }>;
+
+/** What stepOrder gives, without the copies that carry the role. */
+export function activeSteps(program: Program): readonly ActiveStep[] {
+  return ROLES.flatMap((role) => program.roles[role].steps.filter((step) => step.kind !== "label"));
+}
 
 /** Exit status when the sandbox could not be set up. */
 export const SETUP_FAILED = 125;
@@ -29,7 +34,8 @@ export class Context {
   readonly program: Program;
   readonly machine: Machine;
   readonly rodata: Rodata;
-  readonly order: ReturnType<typeof stepOrder>;
+  /** All steps that do something, in layout order (see stepOrder). */
+  readonly order: readonly ActiveStep[];
   readonly #layout: Layout;
   readonly #index: ReadonlyMap<string, number>;
   /** Failure stubs, put behind the code of their role: the straight path stays straight. */
@@ -40,7 +46,7 @@ export class Context {
     this.machine = machine;
     this.rodata = rodata;
     this.#layout = layout;
-    this.order = stepOrder(program);
+    this.order = activeSteps(program);
     this.#index = new Map(this.order.map((step, index) => [step.id, index]));
   }
 

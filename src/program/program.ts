@@ -256,10 +256,12 @@ export interface Layout {
 export function layoutMemory(program: Program): Layout {
   const results = new Map<string, number>();
   let offset: number = HEADER.size;
-  for (const step of stepOrder(program)) {
-    results.set(step.id, offset);
-    offset += 8;
-  }
+  for (const role of ROLES)
+    for (const step of program.roles[role].steps) {
+      if (step.kind === "label") continue;
+      results.set(step.id, offset);
+      offset += 8;
+    }
   const buffers = new Map<string, { offset: number; size: number }>();
   for (const buffer of program.buffers) {
     offset = (offset + 15) & ~15;

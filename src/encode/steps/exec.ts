@@ -240,13 +240,13 @@ function searchPath(context: Context, search: readonly string[]): void {
 
 /** The environment step that an exec uses: the last one before it, in its own role or in those that spawn it. */
 function environmentOf(context: Context, role: Role, exec: string): string {
-  const order = context.order;
-  const before = order.slice(
+  const roles = ROLES.slice(0, ROLES.indexOf(role) + 1);
+  const steps = roles.flatMap((name) => context.program.roles[name].steps);
+  const before = steps.slice(
     0,
-    order.findIndex((step) => step.id === exec),
+    steps.findIndex((step) => step.kind === "exec" && step.id === exec),
   );
-  const reachable = ROLES.slice(0, ROLES.indexOf(role) + 1);
-  const found = before.findLast((step) => step.kind === "environment" && reachable.includes(step.role));
+  const found = before.findLast((step) => step.kind === "environment");
   return found?.id ?? bug(`${exec}: there is no environment step before it`);
 }
 
