@@ -227,6 +227,7 @@ function rlimits(author: AuthorProfile["resources"]["rlimits"], report: Report):
   const known: readonly string[] = RLIMITS;
   const limits: Partial<Record<Rlimit, { soft: number | "unlimited"; hard: number | "unlimited" }>> = {};
   for (const [name, { soft, hard }] of Object.entries(author)) {
+    if (report.full) break;
     const place = `/resources/rlimits/${escapeToken(name)}`;
     if (!known.includes(name)) {
       const bare = name.toLowerCase().replace(/^rlimit_/, "");
@@ -310,9 +311,15 @@ function process(author: AuthorProfile["process"], report: Report): Spec["proces
 }
 
 function redact(patterns: readonly string[], report: Report): readonly string[] {
+  if (patterns.length > 1000) {
+    report.add("profile-value", "/audit/redact", `${patterns.length} patterns are too many`, {
+      expected: "at most 1000",
+    });
+    return [];
+  }
   for (const [index, pattern] of patterns.entries()) {
     try {
-      new RegExp(pattern, "u");
+      void new RegExp(pattern, "u");
     } catch {
       report.add(
         "profile-value",

@@ -33,7 +33,7 @@ export function checkShape(root: Node, report: Report): readonly string[] {
     if (report.full) break;
     const pointer = placeOf(error);
     bad.add(error.keyword === "required" || error.keyword === "discriminator" ? error.instancePath : pointer);
-    if (said.has(pointer)) continue;
+    if (said.has(pointer) && error.keyword !== "additionalProperties") continue;
     said.add(pointer);
     describe(error, pointer, root, report);
   }
