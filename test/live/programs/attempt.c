@@ -241,7 +241,6 @@ static long fanotify(void) { return call(SYS_fanotify_init, 0x200 /* FAN_REPORT_
 static long handle_open(void) { return call(SYS_open_by_handle_at, (unsigned long)AT_FDCWD, 0, 0, 0, 0); }
 static long kernel_log(void) { return call(SYS_syslog, 10, 0, 0, 0, 0); }
 static long lookup_cookie(void) { return call(212, 0, 0, 0, 0, 0); }
-static long vmsplice_none(void) { return call(SYS_vmsplice, (unsigned long)-1, 0, 0, 0, 0); }
 
 /* ---- the machine ---- */
 static long module_load(void) { return call(SYS_init_module, 0, 0, 0, 0, 0); }
@@ -417,7 +416,7 @@ static const struct { const char *name; long (*make)(void); } attempts[] = {
   {"personality-layout-high", personality_layout_high},
   {"personality-read-implies-exec", personality_read_implies_exec}, {"personality-query", personality_query},
   {"fanotify", fanotify}, {"open-by-handle", handle_open}, {"syslog", kernel_log},
-  {"lookup-dcookie", lookup_cookie}, {"vmsplice", vmsplice_none},
+  {"lookup-dcookie", lookup_cookie},
   {"init-module", module_load}, {"finit-module", module_load_file}, {"delete-module", module_remove},
   {"kexec-load", kexec}, {"kexec-file-load", kexec_file}, {"reboot", reboot_bad_magic}, {"settimeofday", time_set},
   {"clock-settime", clock_set}, {"clock-adjtime", clock_adjust}, {"swapon", swap_on}, {"swapoff", swap_off},
@@ -482,7 +481,10 @@ static long unix_connect(const char *name, int abstract) {
   if (length >= sizeof to.sun_path) { errno = ENAMETOOLONG; return -1; }
   memcpy(to.sun_path + abstract, name, length);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)abstract + length + !abstract));
+  if (fd < 0) return -1;
+  /* An abstract name is all its bytes; some servers, Node among them, count the zeros up to the end. */
+  if (abstract && connect(fd, (struct sockaddr *)&to, sizeof to) == 0) return 0;
+  return connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)abstract + length + !abstract));
 }
 static long do_unix(const char *path) { return unix_connect(path, 0); }
 static long do_abstract(const char *name) { return unix_connect(name, 1); }
