@@ -136,7 +136,7 @@ function handOn(
     source.resume();
   };
   const broken = (error: unknown): void => {
-    // Nobody reads any more: the payload learns it as it would from its own pipe, by SIGPIPE.
+    // Nobody reads any more: the payload learns it at its next write, by SIGPIPE or ECONNRESET (the pipe is a socket).
     source.destroy();
     if (errorCode(error) !== "EPIPE") failed(error);
   };

@@ -6,7 +6,8 @@
  * unlocks it, makes its other end the payload's controlling terminal in place of those of its standard descriptors
  * that are terminals, and copies the window size. Whatever happens, our terminal gets its modes back.
  */
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
 import { isatty, ReadStream, type WriteStream } from "node:tty";
 import { errorCode } from "./errors.ts";
 
@@ -23,7 +24,7 @@ export interface Terminal {
   close(): Promise<void>;
 }
 
-/** How long the rest of the output may take to come after the payload has ended. */
+/** How long the next piece of what is left of the output may take to come after the payload has ended. */
 const DRAIN_TIME = 500;
 /** A job moved to the foreground while it runs is not always told by a signal. */
 const FOREGROUND_CHECK = 250;
@@ -61,7 +62,7 @@ class Relay implements Terminal {
   }
 
   start(): void {
-    const stream = new ReadStream(this.master);
+    const stream = new ReadStream(this.master, { allowHalfOpen: true });
     this.#stream = stream;
     this.#ended = new Promise((resolve) => stream.once("close", () => resolve()));
     // EIO: the payload's side is closed for good, which is how a pseudo-terminal says end of file (pty(7)).
@@ -69,13 +70,32 @@ class Relay implements Terminal {
       if (errorCode(error) !== "EIO") this.#restore();
       stream.destroy();
     });
-    stream.on("data", (chunk: Buffer) => {
-      if (this.#output === null || this.#output.write(chunk)) return;
-      stream.pause();
-      this.#output.once("drain", () => stream.resume());
+    // Never paused: Node writes to a terminal synchronously, so nothing piles up, and what a paused stream holds
+    // would be lost with the EIO at the end.
+    stream.on("data", (chunk: Buffer) => this.#output?.write(chunk));
+    // libuv reports the end as soon as it sees the hang-up, with bytes still unread.
+    stream.once("end", () => {
+      this.#drain();
+      stream.destroy();
     });
     process.on("exit", this.#restore);
     this.resume();
+  }
+
+  /** Reads what is left after the hang-up, until the kernel says EIO. */
+  #drain(): void {
+    const chunk = Buffer.allocUnsafe(65_536);
+    for (;;) {
+      let count: number;
+      try {
+        count = readSync(this.master, chunk);
+      } catch (error) {
+        if (errorCode(error) === "EIO" || errorCode(error) === "EAGAIN") return;
+        throw error;
+      }
+      if (count === 0) return;
+      this.#output?.write(Buffer.from(chunk.subarray(0, count)));
+    }
   }
 
   suspend(): void {
@@ -93,8 +113,9 @@ class Relay implements Terminal {
       return;
     }
     if (this.#mayBeRaw) {
-      process.stdin.setRawMode(true);
       this.#raw = true;
+      process.stdin.setRawMode(true);
+      leaveOutputAlone();
     }
     if (!this.#reading) {
       this.#reading = true;
@@ -107,8 +128,10 @@ class Relay implements Terminal {
   async close(): Promise<void> {
     clearTimeout(this.#check);
     this.#stopReading();
-    if (this.#stream !== null) {
-      const overdue = setTimeout(() => this.#stream?.destroy(), DRAIN_TIME);
+    const stream = this.#stream;
+    if (stream !== null) {
+      const overdue = setTimeout(() => stream.destroy(), DRAIN_TIME);
+      stream.on("data", () => overdue.refresh());
       await this.#ended;
       clearTimeout(overdue);
     } else {
@@ -144,6 +167,18 @@ class Relay implements Terminal {
     this.#raw = false;
     process.stdin.setRawMode(false);
   };
+}
+
+/**
+ * Node's raw mode still turns line feeds into carriage return and line feed. The payload's own terminal has done
+ * that where it is wanted; a full-screen program that turned it off means a plain line feed. Node has no call for
+ * this mode; where there is no stty, such programs draw badly and all else works. Restoring restores this too.
+ */
+function leaveOutputAlone(): void {
+  for (const stty of ["/usr/bin/stty", "/bin/stty"]) {
+    // Waited for: a change that came after the modes were restored would stay.
+    if (spawnSync(stty, ["-opost"], { stdio: ["inherit", "ignore", "ignore"] }).status === 0) return;
+  }
 }
 
 /** Whether the terminal's foreground process group is ours (proc_pid_stat(5): pgrp, tpgid). */

@@ -43,7 +43,9 @@ describe("the image", () => {
     const before = process.env.XDG_RUNTIME_DIR;
     process.env.XDG_RUNTIME_DIR = "/nonexistent";
     try {
-      closeSync(openAnonymousFile("plain", 0o600));
+      const fd = openAnonymousFile("plain", 0o600);
+      expect(fstatSync(fd).nlink).toBe(0);
+      closeSync(fd);
     } finally {
       if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
       else process.env.XDG_RUNTIME_DIR = before;
@@ -87,7 +89,7 @@ describe("the shared memory", () => {
 
   it("is no descriptor more when making it fails", () => {
     const before = readdirSync("/proc/self/fd").length;
-    expect(() => createMemory(program, layout, { "run-id": "x".repeat(100) })).toThrow();
+    expect(() => createMemory(program, layout, { "run-id": "x".repeat(100) })).toThrow(/run-id/);
     expect(readdirSync("/proc/self/fd").length).toBe(before);
   });
 
@@ -98,12 +100,12 @@ describe("the shared memory", () => {
   });
 });
 
-describe("encoding a timer", () => {
-  const words = (milliseconds: number | null) => {
-    const bytes = Buffer.from(encodeTimer(milliseconds));
-    return [0, 8, 16, 24].map((at) => Number(bytes.readBigInt64LE(at)));
-  };
+const words = (milliseconds: number | null) => {
+  const bytes = Buffer.from(encodeTimer(milliseconds));
+  return [0, 8, 16, 24].map((at) => Number(bytes.readBigInt64LE(at)));
+};
 
+describe("encoding a timer", () => {
   it.each([
     [null, [0, 0, 0, 0]],
     [1500, [0, 0, 1, 500_000]],

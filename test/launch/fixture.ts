@@ -7,7 +7,7 @@ import type { CgroupPlan, Decision, LaunchPlan } from "../../src/compile/plan.ts
 import { encodeProgram } from "../../src/encode/index.ts";
 import type { Arch } from "../../src/host/facts.ts";
 import { type PreparedLaunch, prepareLaunch } from "../../src/launch/launch.ts";
-import { NAMESPACES, type Spec } from "../../src/profile/spec.ts";
+import type { Spec } from "../../src/profile/spec.ts";
 import { buffer, data, Listing, load, result, value } from "../../src/program/build.ts";
 import {
   PARENT_DEATH_SIGNAL,
@@ -39,6 +39,7 @@ const PR_SET_PDEATHSIG = 1;
 const TIOCSPTLCK = 0x4004_5431n;
 const TIOCGPTPEER = 0x5441n;
 const TIOCSCTTY = 0x540en;
+const TIOCSPGRP = 0x5410n;
 const TCGETS = 0x5401n;
 const O_RDWR_NOCTTY_CLOEXEC = 0o2n | 0o400n | 0o2000000n;
 
@@ -80,8 +81,11 @@ export function makeProgram(options: FixtureOptions = {}): Program {
   init.call("status.read", "", "read", [result("status.open"), buffer("read.status"), 4095]);
   init.call("pid-ns", "", "readlinkat", [-100, data("pid-ns"), buffer("read.ns.pid"), 63]);
   init.call("absent", "", "openat", [-100, data("absent"), 0, 0], { onError: "continue", target: "/absent" });
+  if (terminal) openSession(init);
   options.init?.(init);
   init.step({ kind: "spawn", role: "payload", flags: 0n }, "payload.spawn", "");
+  // Only the payload holds its terminal: the master sees the end when it has gone.
+  if (terminal) init.call("pty.release", "", "close", [result("pty.peer")]);
   for (const fd of [0, 1, 2]) init.call(`init.release${fd}`, "", "close", [fd], { onError: "continue" });
   init.step(
     {
@@ -95,8 +99,8 @@ export function makeProgram(options: FixtureOptions = {}): Program {
   );
   init.step({ kind: "exit", code: "outcome" }, "init.exit", "");
 
-  payload.call("session", "", "setsid", []);
   if (terminal) takeTerminal(payload);
+  else payload.call("session", "", "setsid", []);
   payload.call("unblock", "", "rt_sigprocmask", [2, data("none"), 0, 8]);
   payload.step({ kind: "environment", set: ["PATH=/usr/bin:/bin"], pass: ["PASSED", "TERM"] }, "env", "");
   payload.call("inherit-nothing", "", "close_range", [3, 0xffff_ffffn, 0]);
@@ -143,7 +147,8 @@ function buffers(options: FixtureOptions): readonly SharedBuffer[] {
     { name: "read.ns.pid", size: 64 },
     { name: "time.start", size: 16 },
     { name: "time.end", size: 16 },
-    { name: "winsize", size: 64 },
+    { name: "termios", size: 64 },
+    { name: "group", size: 8 },
     ...(options.cgroup === undefined ? [] : [{ name: "cgroup-name", size: 96 }]),
   ];
 }
@@ -164,12 +169,25 @@ function removeCgroup(at: Listing): void {
   });
 }
 
-/** The standard descriptors that are terminals become the payload's side of the pseudo-terminal. */
-function takeTerminal(at: Listing): void {
+/**
+ * init leads the session, and the payload a process group of its own in it: a group whose parent is in another session
+ * is orphaned and never stops at Ctrl-Z.
+ */
+function openSession(at: Listing): void {
+  at.call("session", "", "setsid", []);
   const peer = at.call("pty.peer", "", "ioctl", [PTY_MASTER, TIOCGPTPEER, O_RDWR_NOCTTY_CLOEXEC]);
   at.call("pty.control", "", "ioctl", [peer, TIOCSCTTY, 0]);
+}
+
+/** The standard descriptors that are terminals become the payload's side of the pseudo-terminal. */
+function takeTerminal(at: Listing): void {
+  const peer = result("pty.peer");
+  at.call("group", "", "setpgid", [0, 0]);
+  const pid = at.call("group.pid", "", "getpid", []);
+  at.store("group.store", "", "group", 0, 4, pid);
+  at.call("group.front", "", "ioctl", [peer, TIOCSPGRP, buffer("group")]);
   for (const fd of [0, 1, 2]) {
-    at.call(`pty.is${fd}`, "", "ioctl", [fd, TCGETS, buffer("winsize")], {
+    at.call(`pty.is${fd}`, "", "ioctl", [fd, TCGETS, buffer("termios")], {
       onError: { errnos: { ENOTTY: `pty.not${fd}` } },
     });
     at.call(`pty.take${fd}`, "", "dup3", [peer, fd, 0]);
@@ -212,7 +230,16 @@ export function prepare(options: FixtureOptions = {}): PreparedLaunch {
 const SPEC: Spec = {
   name: "test",
   description: "",
-  namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, true])) as Spec["namespaces"],
+  namespaces: {
+    user: true,
+    mount: true,
+    pid: true,
+    network: true,
+    ipc: true,
+    uts: true,
+    cgroup: true,
+    time: true,
+  },
   identity: { uid: 1000, gid: 1001, map: "auto", hostname: "sandbox" },
   filesystem: {
     root: { type: "empty" },

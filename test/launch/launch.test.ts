@@ -26,10 +26,10 @@ const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
 /** A number of seconds to sleep that no other process sleeps. */
 const mark = (seconds: number): string => `${seconds}${process.pid}`;
 
-/** Processes anywhere whose arguments contain the mark. */
-function running(mark: string): readonly string[] {
+/** Processes anywhere whose arguments contain this. */
+function running(argument: string): readonly string[] {
   return readdirSync("/proc").filter(
-    (pid) => /^\d+$/.test(pid) && pid !== String(process.pid) && argumentsOf(pid).includes(mark),
+    (pid) => /^\d+$/.test(pid) && pid !== String(process.pid) && argumentsOf(pid).includes(argument),
   );
 }
 
@@ -188,13 +188,15 @@ describe("standard output", () => {
     expect(outcome.stdout?.length).toBe(100_000_000);
   });
 
-  it("ends the payload by SIGPIPE when nobody reads", async () => {
+  it("ends a payload that nobody reads from any more", async () => {
     const gone = new Writable({
       write(_chunk, _encoding, done) {
         done(Object.assign(new Error("gone"), { code: "EPIPE" }));
       },
     });
-    expect(await run(["yes"], { stdout: gone })).toMatchObject({ signal: "SIGPIPE", reason: "signalled" });
+    // Node's pipes are sockets: by SIGPIPE, or by ECONNRESET when bytes were still unread.
+    const { exitCode, signal } = await run(["yes"], { stdout: gone });
+    expect(["SIGPIPE/null", "null/1"]).toContain(`${signal}/${exitCode}`);
   });
 
   it("stops a payload that writes more than it may, and keeps what it may", async () => {
