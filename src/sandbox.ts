@@ -316,10 +316,11 @@ function namedPaths(
   cwd: string,
   more: readonly string[],
 ): readonly string[] {
-  const { root, write, mounts } = spec.filesystem;
+  const { root, write, mounts, masked } = spec.filesystem;
   return [
     cwd,
     "/etc/resolv.conf",
+    ...masked,
     ...Object.keys(host.systemEtc),
     ...(root.type === "directory" ? [root.path] : []),
     ...(typeof write === "object" ? [write.directory] : []),

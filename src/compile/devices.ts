@@ -11,6 +11,7 @@ import {
   OPEN_TREE_CLONE,
   STATX_TYPE,
 } from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { attach, attributeNames, makeFileSystem, setAttributes } from "./trees.ts";
 
@@ -161,15 +162,27 @@ export function provideDevices(draft: Draft): void {
   );
 }
 
-/** A clone of the host's node: device nodes cannot be made in a user namespace. Checked by number, so that no other file can pose as it. */
+/** A device of the host's at its own place. */
 function provideNode(
   draft: Draft,
   decision: string,
   device: Device,
-  [major, minor]: readonly [number, number],
+  number: readonly [number, number],
 ): void {
   const path = `/dev/${device}`;
   const id = `dev.${device}`;
+  const tree = cloneNode(draft, decision, id, path, number);
+  attach(draft, "init.devices", decision, id, tree, path, "file", "no-links");
+}
+
+/** A clone of the host's node: device nodes cannot be made in a user namespace. Checked by number, so that no other file can pose as it. */
+export function cloneNode(
+  draft: Draft,
+  decision: string,
+  id: string,
+  path: string,
+  [major, minor]: readonly [number, number],
+): Operand {
   const at = draft.phase("init.sources", decision);
   draft.buffer("statx", STATX_SIZE);
   const tree = at.call(
@@ -199,7 +212,7 @@ function provideNode(
     { target: path },
   );
   setAttributes(draft, at, id, tree, { readOnly: false, noExec: true, noDev: false }, path);
-  attach(draft, "init.devices", decision, id, tree, path, "file", "no-links");
+  return tree;
 }
 
 /** A private procfs. It is also what the launcher reads back from, so it is made even when the payload does not get to see it. */

@@ -3,11 +3,12 @@
  */
 
 import type { Mount } from "../profile/spec.ts";
-import { buffer, load, result } from "../program/build.ts";
+import { result } from "../program/build.ts";
 import {
   AT_EMPTY_PATH,
-  AT_FDCWD,
   AT_RECURSIVE,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
   O_CLOEXEC,
   O_CREAT,
   O_EXCL,
@@ -16,7 +17,11 @@ import {
   OPEN_FLAGS,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
 } from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
+import { cloneNode } from "./devices.ts";
 import type { Draft } from "./draft.ts";
 import { systemEtc } from "./etc.ts";
 import { linkSystemDirectories } from "./root.ts";
@@ -26,10 +31,12 @@ import {
   cloneHostTree,
   makeDirectories,
   makeFileSystem,
+  OPEN_HOW_SIZE,
+  openHow,
   parentOf,
   setAttributes,
 } from "./trees.ts";
-import { isShown } from "./visible.ts";
+import { isBelow, isShown } from "./visible.ts";
 
 /** A mount with the field that asked for it. */
 interface Wanted {
@@ -235,13 +242,17 @@ function workdirMount(draft: Draft): readonly Wanted[] {
   return [{ mount, pointer: "/filesystem/workdir", reason: "the working directory, at its own path" }];
 }
 
+/** Links are shown as links: a program finds its own libraries by the place it really lies in ($ORIGIN). */
 function closureMounts(draft: Draft): readonly Wanted[] {
   if (draft.spec.filesystem.root.type !== "closure") return [];
-  return (draft.request.command?.closure ?? []).map((path) => ({
-    mount: { type: "bind", source: path, target: path, readOnly: true, noExec: false, optional: false },
-    pointer: "/filesystem/root",
-    reason: "needed by the command",
-  }));
+  return (draft.request.command?.closure ?? []).map((path): Wanted => {
+    const real = draft.request.paths[path]?.real ?? path;
+    const mount: Mount =
+      real === path
+        ? { type: "bind", source: path, target: path, readOnly: true, noExec: false, optional: false }
+        : { type: "symlink", target: path, link: real };
+    return { mount, pointer: "/filesystem/root", reason: "needed by the command" };
+  });
 }
 
 /** A command given as a path that the root would not show is made visible, alone. */
@@ -257,13 +268,33 @@ function commandMount(draft: Draft): readonly Wanted[] {
   ];
 }
 
-const STATX_SIZE = 256;
-
 /** Masked paths and read-only paths, over whatever is there; what is not there needs nothing. */
 export function maskPaths(draft: Draft): void {
   const { masked, readOnly } = draft.spec.filesystem;
-  for (const path of masked) maskPath(draft, path);
-  for (const path of readOnly) protectPath(draft, path);
+  for (const path of masked) cover(draft, path, "/filesystem/masked", maskPath);
+  for (const path of readOnly) cover(draft, path, "/filesystem/readOnly", protectPath);
+}
+
+function cover(draft: Draft, path: string, pointer: string, how: (draft: Draft, path: string) => void): void {
+  if (!isAbsentFromProc(draft, path)) {
+    how(draft, path);
+    return;
+  }
+  const id = draft.unique(`mask:${path}`);
+  draft.decide({
+    id,
+    control: "filesystem",
+    setting: "not there",
+    pointer,
+    status: "full",
+    reason: "this /proc shows own processes only",
+  });
+}
+
+/** With subset=pid procfs has nothing but processes: what profiles mask in it is not there to be masked. */
+function isAbsentFromProc(draft: Draft, path: string): boolean {
+  const { proc } = draft.spec.filesystem;
+  return proc !== "full" && /^\/proc\/(?!self\b|thread-self\b|\d)/.test(path);
 }
 
 function maskPath(draft: Draft, path: string): void {
@@ -275,44 +306,60 @@ function maskPath(draft: Draft, path: string): void {
     pointer: "/filesystem/masked",
     status: "full",
   });
-  const attributes = { readOnly: true, noExec: true, noDev: true };
+  // A supervised launch runs on the machine that was looked at: what procfs has there, it has here.
+  const kind = draft.supervised && isBelow(path, "/proc") ? draft.request.paths[path]?.type : undefined;
   const at = draft.phase("init.masks", decision);
   const point = openInside(draft, decision, id, path);
-  const empty = makeFileSystem(
-    draft,
-    "init.masks",
-    decision,
-    `${id}.fs`,
-    "tmpfs",
-    [
-      ["size", "4096"],
-      ["nr_inodes", "2"],
-      ["mode", "0555"],
-    ],
-    attributes,
-  );
-  at.call(
-    `${id}.directory`,
-    "over a directory: an empty one",
-    "move_mount",
-    [empty, draft.text(""), point, draft.text(""), 0x44],
-    {
-      target: path,
-      onError: { errnos: { EINVAL: `${id}.file`, ENOTDIR: `${id}.file` } },
-    },
-  );
-  at.branch(`${id}.done`, "it was a directory", result(`${id}.directory`), 0, `${id}.end`);
+  if (kind !== "file") {
+    maskDirectory(draft, decision, id, path, point, kind === "directory");
+    if (kind === "directory") {
+      at.label(`${id}.end`);
+      return;
+    }
+  }
   at.label(`${id}.file`);
   const nothing = cloneNull(draft, decision, id);
   at.call(
     `${id}.over`,
     "over a file: /dev/null",
     "move_mount",
-    [nothing, draft.text(""), point, draft.text(""), 0x44],
+    [nothing, draft.text(""), point, draft.text(""), BY_DESCRIPTORS],
     { target: path },
   );
   at.label(`${id}.end`);
 }
+
+function maskDirectory(
+  draft: Draft,
+  decision: string,
+  id: string,
+  path: string,
+  point: Operand,
+  certain: boolean,
+): void {
+  const at = draft.phase("init.masks", decision);
+  const attributes = { readOnly: true, noExec: true, noDev: true };
+  const options = [
+    ["size", "4096"],
+    ["nr_inodes", "2"],
+    ["mode", "0555"],
+  ] as const;
+  const empty = makeFileSystem(draft, "init.masks", decision, `${id}.fs`, "tmpfs", options, attributes);
+  const otherwise = { errnos: { EINVAL: `${id}.file`, ENOTDIR: `${id}.file` } };
+  at.call(
+    `${id}.directory`,
+    "over a directory: an empty one",
+    "move_mount",
+    [empty, draft.text(""), point, draft.text(""), BY_DESCRIPTORS],
+    {
+      target: path,
+      ...(certain ? {} : { onError: otherwise }),
+    },
+  );
+  if (!certain) at.branch(`${id}.done`, "it was a directory", result(`${id}.directory`), 0, `${id}.end`);
+}
+
+const BY_DESCRIPTORS = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
 
 function protectPath(draft: Draft, path: string): void {
   const id = draft.unique(`readonly:${path}`);
@@ -338,57 +385,31 @@ function protectPath(draft: Draft, path: string): void {
     `${id}.over`,
     "mounted over itself",
     "move_mount",
-    [tree, draft.text(""), point, draft.text(""), 0x44],
+    [tree, draft.text(""), point, draft.text(""), BY_DESCRIPTORS],
     { target: path },
   );
   at.label(`${id}.end`);
 }
 
 /** Open a path inside the root; when it does not exist go on at `<id>.end`. */
-function openInside(draft: Draft, decision: string, id: string, path: string) {
+function openInside(draft: Draft, decision: string, id: string, path: string): Operand {
   return draft
     .phase("init.masks", decision)
     .call(
       `${id}.open`,
       "look it up inside the root",
       "openat2",
-      [result("root"), draft.text(path.slice(1)), draft.bytes(IN_ROOT_PATH, 8), 24],
+      [
+        result("root"),
+        draft.text(path.slice(1)),
+        openHow(draft, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS),
+        OPEN_HOW_SIZE,
+      ],
       { target: path, onError: { errnos: { ENOENT: `${id}.end`, ENOTDIR: `${id}.end` } } },
     );
 }
 
-/** struct open_how: O_PATH|O_CLOEXEC, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS. */
-const IN_ROOT_PATH = hexLe(O_PATH | O_CLOEXEC) + hexLe(0n) + hexLe(0x12n);
-
-function hexLe(word: bigint): string {
-  return (word.toString(16).padStart(16, "0").match(/../g) ?? []).toReversed().join("");
-}
-
-/** The host's /dev/null, cloned from outside and checked to be character device 1:3, so that nothing else can pose as it. */
-function cloneNull(draft: Draft, decision: string, id: string) {
-  const sources = draft.phase("init.sources", decision);
-  draft.buffer("statx", STATX_SIZE);
-  const tree = sources.call(
-    `${id}.null`,
-    "what masks a file",
-    "open_tree",
-    [AT_FDCWD, draft.text("/dev/null"), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC],
-    { target: "/dev/null" },
-  );
-  sources.call(
-    `${id}.null.stat`,
-    "is it really the null device?",
-    "statx",
-    [tree, draft.text(""), AT_EMPTY_PATH, 1, buffer("statx")],
-    { target: "/dev/null" },
-  );
-  sources.expect(
-    `${id}.null.major`,
-    "character device 1:3",
-    load("statx", 128, 8),
-    0x3_0000_0001n,
-    "ENODEV",
-    { target: "/dev/null" },
-  );
-  return tree;
+/** The host's /dev/null, cloned from outside and checked, so that nothing else can pose as it. */
+function cloneNull(draft: Draft, decision: string, id: string): Operand {
+  return cloneNode(draft, decision, `${id}.null`, "/dev/null", [1, 3]);
 }

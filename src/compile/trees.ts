@@ -250,11 +250,11 @@ export function parentOf(path: string): string {
 /** A read-only root has the mount point or the look-up that follows says that it has not. */
 const EXISTS = { errnos: { EEXIST: "next", EROFS: "next" } } as const;
 const REGULAR_FILE = 0o100000n;
-const OPEN_HOW_SIZE = 24;
+export const OPEN_HOW_SIZE = 24;
 const MOUNT_ATTR_SIZE = 32;
 
 /** struct open_how */
-function openHow(draft: Draft, flags: bigint, resolve: bigint): Operand {
+export function openHow(draft: Draft, flags: bigint, resolve: bigint): Operand {
   return draft.bytes(packed([flags, 8], [0, 8], [resolve, 8]), 8);
 }
 

@@ -1,0 +1,27 @@
+/** Whole plans of shipped profiles for recorded machines, as people read them: a change of any of them is seen in review. */
+import { describe, expect, test } from "vitest";
+import { encodeProgram } from "../../src/encode/index.ts";
+import { formatProblem } from "../../src/problems.ts";
+import { printPlan } from "../../src/program/print.ts";
+import { HOSTS, planFor } from "./plan.ts";
+
+describe.each(HOSTS)("on %s", (host) => {
+  test.each(["strict", "standard", "build", "judge"])(
+    "the plan of %s is the reviewed one, or its refusal is",
+    async (profile) => {
+      const plan = planFor({ host, profile });
+      const text = plan.ok
+        ? printPlan(plan.value, { color: false })
+        : plan.problems.map(formatProblem).join("\n");
+      await expect(`${text}\n`).toMatchFileSnapshot(`../golden/plans/${host}.${profile}.txt`);
+    },
+  );
+
+  test("what compiles encodes", () => {
+    for (const mode of ["supervised", "standalone"] as const) {
+      const plan = planFor({ host, mode });
+      if (plan.ok) expect(encodeProgram(plan.value.program).length).toBeGreaterThan(1000);
+      else expect(plan.problems.length).toBeGreaterThan(0);
+    }
+  });
+});
