@@ -146,7 +146,7 @@ class Run {
   }
 
   async execute(): Promise<Outcome> {
-    const { request } = { request: this.#request };
+    const request = this.#request;
     const { plan, layout } = request.prepared;
     const start = performance.now();
     let child: ChildProcess;
