@@ -39,17 +39,28 @@ const programName = `sandbox-${digest}.cjs`;
 const cacheName = `sandbox-${digest}.cache`;
 
 /**
- * Builtins that an ES module imports are hoisted to the top of a bundle and would all be loaded by every command: node:crypto
+ * Builtins (and koffi, which most runs do not need) that an ES module imports are hoisted to the top of a bundle and would all be loaded by every command: node:crypto
  * alone takes 2.5 ms. Here they load when something of them is first used.
  */
 function deferBuiltins(code) {
   const lazy =
     "const lazily=(name)=>{let loaded;return new Proxy({},{get:(_,key)=>(loaded??=require(name))[key]})};";
-  return lazy + code.replaceAll(/\blet (node_\w+)=require\("(node:[\w/]+)"\);/g, 'let $1=lazily("$2");');
+  const deferred = code
+    .replaceAll(/\blet (node_\w+)=require\("(node:[\w/]+)"\);/g, 'let $1=lazily("$2");')
+    .replace(
+      'let koffi=require("koffi");koffi=__toESM(koffi,1);',
+      'let koffi={get default(){return require("koffi")}};',
+    );
+  if (/\}let \w+=require\(|^(let|const) \w+=require\("koffi"/m.test(deferred)) {
+    throw new Error("the bundle loads a module at its top: deferBuiltins must know its form");
+  }
+  return lazy + deferred;
 }
 
 /** V8 reads text of one byte per character at twice the speed; whatever else there is can be escaped in strings and templates. */
 function asciiOnly(code) {
+  if (/String\.raw`[^`]*[^\0-\x7f]/.test(code))
+    throw new Error("String.raw would show an escape: use a plain string");
   return code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 

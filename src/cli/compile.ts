@@ -4,7 +4,14 @@
 import { Command } from "commander";
 import { addExamples } from "./examples.ts";
 import { complain } from "./output.ts";
-import { addSandboxOptions, flagProblem, outputFile, readRequest, refuse } from "./sandbox-options.ts";
+import {
+  addSandboxOptions,
+  flagProblem,
+  outputFile,
+  readRequest,
+  refuse,
+  refuseRequest,
+} from "./sandbox-options.ts";
 import { systemCode } from "./system-error.ts";
 
 const ARCHITECTURES = ["x86_64", "aarch64"] as const;
@@ -53,7 +60,7 @@ async function compile(command: Command, argv: readonly string[] | null): Promis
       flagProblem("--arch", `${JSON.stringify(flags.arch)} is not an architecture`, ARCHITECTURES.join(", ")),
     );
   }
-  refuse(problems);
+  await refuseRequest(problems, request);
 
   const { createSandbox } = await import("../index.ts");
   const { writeWhole } = await import("./write-file.ts");

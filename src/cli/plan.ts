@@ -6,7 +6,7 @@ import { colorFor } from "./color.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
-import { addSandboxOptions, commandMissing, readRequest, refuse } from "./sandbox-options.ts";
+import { addSandboxOptions, commandMissing, readRequest, refuseRequest } from "./sandbox-options.ts";
 
 export function planCommand(finish: (status: number) => void): Command {
   const command = addSandboxOptions(new Command("plan"))
@@ -37,7 +37,7 @@ export function planCommand(finish: (status: number) => void): Command {
 async function plan(command: Command, argv: readonly string[]): Promise<void> {
   const flags = command.opts<{ readonly json?: true; readonly standalone?: true }>();
   const { request, problems } = readRequest(command);
-  refuse(argv.length === 0 ? [...problems, commandMissing("plan")] : problems);
+  await refuseRequest(argv.length === 0 ? [...problems, commandMissing("plan")] : problems, request);
   const { createSandbox, printPlan } = await import("../index.ts");
   const sandbox = await createSandbox({
     ...request,

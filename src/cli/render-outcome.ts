@@ -23,20 +23,24 @@ const of = (limit: string | null): string => (limit === null ? "" : ` of ${limit
 const sizeOf = (limit: number | null): string => of(limit === null ? null : humanSize(limit));
 const timeOf = (limit: number | null): string => of(limit === null ? null : humanTime(limit));
 
-const memory = (resources: Resources): string => `memory limit${sizeOf(resources.memory)} reached (OOM kill)`;
-const pids = (resources: Resources): string =>
-  `process limit${of(resources.pids === null ? null : String(resources.pids))} reached (fork refused)`;
+type Limits = () => Resources;
+
+const memory = (limits: Limits): string => `memory limit${sizeOf(limits().memory)} reached (OOM kill)`;
+const pids = (limits: Limits): string => {
+  const { pids: most } = limits();
+  return `process limit${of(most === null ? null : String(most))} reached (fork refused)`;
+};
 
 /** What to say about why a run ended; null: nothing, the exit status says it all. */
-const REASONS: Readonly<Record<Reason, (resources: Resources) => string | null>> = {
+const REASONS: Readonly<Record<Reason, (limits: Limits) => string | null>> = {
   exited: () => null,
   signalled: () => null,
-  "wall-time-limit": (resources) => `wall-time limit${timeOf(resources.wallTime)} reached`,
-  "cpu-time-limit": (resources) => `CPU-time limit${timeOf(resources.cpuTime)} reached`,
+  "wall-time-limit": (limits) => `wall-time limit${timeOf(limits().wallTime)} reached`,
+  "cpu-time-limit": (limits) => `CPU-time limit${timeOf(limits().cpuTime)} reached`,
   "memory-limit": memory,
   "pids-limit": pids,
-  "output-limit": (resources) => `output limit${sizeOf(resources.outputSize)} reached`,
-  "file-size-limit": (resources) => `file-size limit${sizeOf(resources.fileSize)} reached (SIGXFSZ)`,
+  "output-limit": (limits) => `output limit${sizeOf(limits().outputSize)} reached`,
+  "file-size-limit": (limits) => `file-size limit${sizeOf(limits().fileSize)} reached (SIGXFSZ)`,
   "seccomp-kill": () =>
     "killed by the seccomp filter (SIGSYS): a system call that the profile does not allow",
   cancelled: () => "cancelled",
@@ -55,21 +59,24 @@ function launchFailure(error: LaunchErrorData): string {
     : `launch failed at step ${error.step}: ${error.call}${target}: ${error.errno}${hint}`;
 }
 
-/** One line per fact worth telling after a run. `always`: even when asked to be quiet. */
+/**
+ * One line per fact worth telling after a run. `always`: even when asked to be quiet.
+ * `limits` is asked only when there is a limit to tell of.
+ */
 export function renderOutcome(
   outcome: Outcome,
-  resources: Resources,
+  limits: Limits,
 ): readonly { readonly text: string; readonly always: boolean }[] {
   const lines: { text: string; always: boolean }[] = [];
   if (outcome.launchError !== null) lines.push({ text: launchFailure(outcome.launchError), always: true });
-  const why = REASONS[outcome.reason](resources);
+  const why = REASONS[outcome.reason](limits);
   if (why !== null) lines.push({ text: why, always: FAILURES.has(outcome.reason) });
   // A limit may have struck a process that was not the one whose end we saw.
   if (outcome.reason !== "memory-limit" && (outcome.usage.oomKills ?? 0) > 0) {
-    lines.push({ text: memory(resources), always: false });
+    lines.push({ text: memory(limits), always: false });
   }
   if (outcome.reason !== "pids-limit" && (outcome.usage.pidsLimitHits ?? 0) > 0) {
-    lines.push({ text: pids(resources), always: false });
+    lines.push({ text: pids(limits), always: false });
   }
   for (const { decision, expected, actual, matches, status } of outcome.enforcement) {
     if (!matches && status === "full") {

@@ -14,7 +14,7 @@ import {
   flagProblem,
   outputFile,
   readRequest,
-  refuse,
+  refuseRequest,
 } from "./sandbox-options.ts";
 import { systemCode } from "./system-error.ts";
 
@@ -69,7 +69,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   const { createSandbox, exitStatus, signalNumber } = await import("../index.ts");
   const { renderDecisions, renderOutcome, renderUsage } = await import("./render-outcome.ts");
   try {
-    refuse(problems);
+    await refuseRequest(problems, request);
     const sandbox = await createSandbox({
       ...request,
       ...(flags.audit === undefined ? {} : { audit: { file: flags.audit } }),
@@ -84,7 +84,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
       });
       const status = exitStatus(outcome, (name) => signalNumber(name) ?? 0);
       if (report !== null) await writeReport(report, { exitStatus: status, ...outcome });
-      for (const { text, always } of renderOutcome(outcome, sandbox.plan.spec.resources)) {
+      for (const { text, always } of renderOutcome(outcome, () => sandbox.plan.spec.resources)) {
         if (always || !flags.quiet) complain(`sandbox: ${text}`);
       }
       if (flags.verbose) complain(renderUsage(outcome));

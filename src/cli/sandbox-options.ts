@@ -21,14 +21,19 @@ const PROFILE_OPTIONS: readonly (readonly [flags: string, description: string])[
   ["--hostname <NAME>", "host name inside"],
   ["--uid <ID>", "user id inside"],
   ["--gid <ID>", "group id inside"],
-  ["--net <MODE>", "none (loopback only) or host"],
+  ["--net <MODE>", "the network: none but loopback, or the host's"],
   ["--memory <SIZE>", "memory of the whole sandbox, such as 256M; or none"],
   ["--cpus <NUMBER>", "CPUs' worth of time, such as 0.5; or none"],
   ["--pids <NUMBER>", "processes and threads; or none"],
   ["--timeout <TIME>", "wall-time limit, such as 10s; or none"],
-  ["--tty <WHEN>", "a terminal of its own: auto, always or never"],
+  ["--tty <WHEN>", "a terminal of its own"],
   ["--set <POINTER=JSON>", "override any field of the profile"],
 ];
+
+const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  "--net": ["none", "host"],
+  "--tty": ["auto", "always", "never"],
+};
 
 /** Flags given so far, in order: what a later flag says is applied later. Commander keeps no such order itself. */
 const GIVEN = new WeakMap<Command, GivenFlag[]>();
@@ -40,6 +45,9 @@ export function addSandboxOptions(command: Command): Command {
   command.passThroughOptions().option("-p, --profile <NAME|FILE>", "a built-in profile or a file", "strict");
   for (const [flags, description] of PROFILE_OPTIONS) {
     const option = new Option(flags, description);
+    const choices = CHOICES[option.long ?? ""];
+    // For help and completion only: the parser below is ours, so that a wrong choice is reported with the others.
+    if (choices !== undefined) option.choices(choices);
     command.addOption(
       option.argParser((value) => {
         given.push({ flag: option.long ?? flags, value });
@@ -95,6 +103,14 @@ export function commandMissing(name: string): Problem {
 /** Throws all of them at once, if there are any. */
 export function refuse(problems: readonly Problem[]): void {
   if (problems.length > 0) throw new ProfileError(problems);
+}
+
+/** Throws what is wrong with the command line, together with what is wrong with the profile: one try shows all of it. */
+export async function refuseRequest(problems: readonly Problem[], request: SandboxRequest): Promise<void> {
+  if (problems.length === 0) return;
+  const { profileFiles, resolveProfile } = await import("../index.ts");
+  const resolved = resolveProfile(request, profileFiles());
+  throw new ProfileError(resolved.ok ? problems : [...problems, ...resolved.problems]);
 }
 
 /** An output file relative to the caller's directory; "-" and "" are refused where only a file makes sense. */
