@@ -6,6 +6,7 @@
  * was killed could not.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CgroupPlan, SupervisorPlan } from "../compile/plan.ts";
 import { errorCode } from "./errors.ts";
@@ -31,8 +32,8 @@ const prepared = new Set<string>();
 
 /**
  * Makes a delegated v2 directory able to hold limited children: controllers can be enabled for children only
- * when no process is left in the directory itself (cgroups(7), "no internal processes"), so this process moves
- * to a leaf of its own first. Once per process; several at the same time do the same and meet no error.
+ * when no process is left in the directory itself (cgroups(7), "no internal processes"), so all of them move
+ * to a leaf first. Once per process; several at the same time do the same and meet no error.
  *
  * Throws CgroupPrepareError; EBUSY means that other processes are still in the directory.
  */
@@ -44,12 +45,28 @@ export function prepareCgroup(plan: SupervisorPlan["cgroupPrepare"]): void {
     } catch (error) {
       if (errorCode(error) !== "EEXIST") throw new CgroupPrepareError(plan.leaf, error);
     }
-    write(`${plan.leaf}/cgroup.procs`, String(process.pid));
+    // The shells and wrappers between the delegated scope and us sit in it as well.
+    for (const pid of processesIn(dirname(plan.subtreeControl))) moveProcess(plan.leaf, pid);
   }
   if (plan.enable.length > 0) {
     write(plan.subtreeControl, plan.enable.map((name) => `+${name}`).join(" "));
   }
   prepared.add(plan.subtreeControl);
+}
+
+function processesIn(directory: string): readonly string[] {
+  return readFileSync(`${directory}/cgroup.procs`, "utf8")
+    .split("\n")
+    .filter((pid) => pid !== "");
+}
+
+/** One that has ended meanwhile needs no move. */
+function moveProcess(leaf: string, pid: string): void {
+  try {
+    writeFileSync(`${leaf}/cgroup.procs`, pid, { flag: "r+" });
+  } catch (error) {
+    if (errorCode(error) !== "ESRCH") throw new CgroupPrepareError(`${leaf}/cgroup.procs`, error);
+  }
 }
 
 function write(file: string, text: string): void {

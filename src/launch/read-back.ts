@@ -56,8 +56,13 @@ function parseSource(memory: MemoryImage, own: OwnNamespaces): Source {
     own,
     status: parseStatus(memory.text("read.status")),
     limits: parseLimits(memory.text("read.limits")),
-    mounts: parseMounts(memory.text("read.mountinfo")),
+    mounts: parseMounts(pagedText(memory, "read.mountinfo")),
   };
+}
+
+/** procfs is read a page at a time: text, zeros to the end of the page, text. */
+function pagedText(memory: MemoryImage, buffer: string): string {
+  return memory.bytes(buffer)?.toString("utf8").replaceAll("\0", "") ?? "";
 }
 
 interface Comparison {

@@ -128,6 +128,7 @@ describe("preparing a delegated directory", () => {
     const control = join(parent, "cgroup.subtree_control");
     mkdirSync(leaf);
     writeFileSync(join(leaf, "cgroup.procs"), "");
+    writeFileSync(join(parent, "cgroup.procs"), `${process.pid}\n`);
     writeFileSync(control, "");
     const plan = { subtreeControl: control, enable: ["memory", "pids"], leaf } as const;
     prepareCgroup(plan);
