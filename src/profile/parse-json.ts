@@ -200,15 +200,10 @@ class Parser {
   #value(depth: number): Node {
     if (depth > MAX_DEPTH) this.#fail(`values nest deeper than ${MAX_DEPTH} levels`);
     const origin = this.#origin(this.#at);
-    switch (this.#text[this.#at]) {
-      case "{":
-        return this.#object(depth, origin);
-      case "[":
-        return this.#array(depth, origin);
-      case '"':
-        return { type: "scalar", value: this.#string(), origin };
-      default:
-    }
+    const first = this.#text[this.#at];
+    if (first === "{") return this.#object(depth, origin);
+    if (first === "[") return this.#array(depth, origin);
+    if (first === '"') return { type: "scalar", value: this.#string(), origin };
     NUMBER.lastIndex = this.#at;
     const number = NUMBER.exec(this.#text)?.[0];
     if (number !== undefined) {
@@ -227,7 +222,7 @@ class Parser {
       this.#at += word.length;
       return { type: "scalar", value: word === "null" ? null : word === "true", origin };
     }
-    this.#fail(`${word === undefined ? this.#seen() : shorten(word)} is not a JSON value`, "a value");
+    return this.#fail(`${word === undefined ? this.#seen() : shorten(word)} is not a JSON value`, "a value");
   }
 
   #array(depth: number, origin: Origin): Node {

@@ -69,7 +69,7 @@ export class Report {
 /** Control characters escaped: a message is one line, and no profile writes to anyone's terminal. */
 function oneLine(message: string): string {
   return message.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    /[\p{Cc}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

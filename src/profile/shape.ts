@@ -49,7 +49,7 @@ function placeOf(error: SchemaError): string {
         : error.keyword === "discriminator"
           ? error.params["tag"]
           : undefined;
-  return key === undefined ? error.instancePath : `${error.instancePath}/${escapeToken(String(key))}`;
+  return typeof key === "string" ? `${error.instancePath}/${escapeToken(key)}` : error.instancePath;
 }
 
 function describe(error: SchemaError, pointer: string, root: Node, report: Report): void {

@@ -91,7 +91,7 @@ export function toPlain(node: Node): unknown {
     case "array":
       return node.items.map(toPlain);
     case "object": {
-      const plain = Object.create(null) as Record<string, unknown>;
+      const plain: Record<string, unknown> = { __proto__: null };
       for (const [key, member] of node.members) plain[key] = toPlain(member.node);
       return plain;
     }

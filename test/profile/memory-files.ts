@@ -9,7 +9,7 @@ export const shipped = profileFiles();
 /** `files` by their path below /here. */
 export function memoryFiles(files: Readonly<Record<string, string | Uint8Array>>): ProfileFiles {
   return {
-    builtin: shipped.builtin,
+    builtin: (name) => shipped.builtin(name),
     names: () => shipped.names?.() ?? [],
     read: (path) => {
       const content = path.startsWith("/here/") ? files[path.slice("/here/".length)] : undefined;
