@@ -7,6 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -16,7 +17,7 @@ import {
   writeSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 
 export interface CachedFilter {
   readonly bytes: Uint8Array;
@@ -86,7 +87,7 @@ export function writeCache(directory: string, key: string, filter: CachedFilter)
  */
 function within<T>(directory: string, use: (base: string) => T, create = false): T | null {
   try {
-    if (create) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (create) make(directory);
     const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
       const stat = fstatSync(fd);
@@ -99,6 +100,16 @@ function within<T>(directory: string, use: (base: string) => T, create = false):
     if (isFileSystemError(error)) return null;
     throw error;
   }
+}
+
+/**
+ * The directory and those above it. Not mkdirSync's own recursion, which never ends where a parent exists but nothing can be made
+ * in it with any other error than ENOENT (/proc).
+ */
+function make(directory: string): void {
+  const parent = dirname(directory);
+  if (parent !== directory && !existsSync(parent)) make(parent);
+  if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
 }
 
 function isFileSystemError(error: unknown): boolean {
