@@ -8,6 +8,8 @@
 
 export { parseHead, signHead } from "./audit/head.ts";
 export { defaultAuditFile } from "./audit/log.ts";
+export { renderFault, renderRecord, showLog } from "./audit/show.ts";
+export { tailLog } from "./audit/tail.ts";
 export { exportHead, verifyLog } from "./audit/verify.ts";
 export { controlStatus } from "./compile/index.ts";
 export type { Decision, LaunchPlan } from "./compile/plan.ts";

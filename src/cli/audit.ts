@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { ProfileError } from "../problems.ts";
+import { colorFor } from "./color.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { complain, print } from "./output.ts";
@@ -14,6 +15,35 @@ export function auditCommand(finish: (status: number) => void): Command {
   const command = new Command("audit")
     .summary("read, check and follow the audit log")
     .description("Reads the audit log. Without FILE: the log that run writes to by default.");
+
+  const show = new Command("show")
+    .summary("print the runs in the log")
+    .description(
+      "Prints the runs in the log, one after the other, each with its records. Changed and torn lines are named.",
+    )
+    .argument("[FILE]", "the log")
+    .option("--run <ID>", "only this run")
+    .option("--failed", "only runs that did not end well")
+    .option("--json", "the records as they stand in the log")
+    .action(async (file?: string) => {
+      const flags = show.opts<ShowFlags>();
+      const { defaultAuditFile, showLog } = await import("../index.ts");
+      const color = colorFor(1);
+      for await (const text of showLog(file ?? defaultAuditFile(), { ...flags, color })) print(text);
+      finish(0);
+    });
+
+  const tail = new Command("tail")
+    .summary("follow the log")
+    .description("Prints the last records and then every new one, until it is interrupted.")
+    .argument("[FILE]", "the log")
+    .option("-n, --lines <NUMBER>", "how many records to begin with", "10")
+    .option("--no-follow", "end after those")
+    .option("--json", "the records as they stand in the log")
+    .action(async (file?: string) => {
+      await tailFile(file, tail.opts<TailFlags>());
+      finish(0);
+    });
 
   const verify = new Command("verify")
     .summary("check that no record was changed, removed or reordered")
@@ -43,6 +73,14 @@ export function auditCommand(finish: (status: number) => void): Command {
 
   command.addCommand(
     addExamples(
+      show,
+      ["sandbox audit show --failed", "the runs that did not end well"],
+      ["sandbox audit show --json audit.jsonl", "every record of a log as JSON lines"],
+    ),
+  );
+  command.addCommand(addExamples(tail, ["sandbox audit tail", "watch what is run"]));
+  command.addCommand(
+    addExamples(
       verify,
       ["sandbox audit verify", "check the default log"],
       [
@@ -58,6 +96,37 @@ export function auditCommand(finish: (status: number) => void): Command {
     ]),
   );
   return addExamples(command, ["sandbox audit verify", "check the default log"]);
+}
+
+interface ShowFlags {
+  readonly run?: string;
+  readonly failed?: true;
+  readonly json?: true;
+}
+
+interface TailFlags {
+  readonly lines: string;
+  readonly follow: boolean;
+  readonly json?: true;
+}
+
+async function tailFile(file: string | undefined, { lines, follow, json }: TailFlags): Promise<void> {
+  if (!/^[0-9]{1,6}$/.test(lines)) {
+    refuse([
+      flagProblem(
+        "--lines",
+        `${JSON.stringify(lines)} is not a number of records`,
+        "a number from 0 to 999999",
+      ),
+    ]);
+  }
+  const { defaultAuditFile, renderFault, renderRecord, tailLog } = await import("../index.ts");
+  const color = colorFor(1);
+  for await (const event of tailLog(file ?? defaultAuditFile(), { last: Number(lines), follow })) {
+    if (event.kind === "notice") complain(`sandbox: ${event.text}`);
+    else if (event.shown.text === null) complain(`sandbox: ${renderFault(event.shown)}`);
+    else print(json ? event.shown.text : renderRecord(event.shown.record, color));
+  }
 }
 
 interface VerifyFlags {

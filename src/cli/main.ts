@@ -51,9 +51,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     return status;
   } catch (error) {
-    return explain(error, failed);
+    return explain(error, isWrongUse(error) ? wrongUse : failed);
   }
 }
+
+const isWrongUse = (error: unknown): boolean =>
+  error instanceof ProfileError && error.problems.every(({ kind }) => kind === "flag-invalid");
 
 class VersionAsked extends Error {}
 

@@ -173,6 +173,34 @@ describe("wrong arguments", () => {
   });
 });
 
+describe.skipIf(!strict.runs && !mustWork)("the audit log of a run", () => {
+  it("verifies, shows what failed, and ends with 1 once a line was changed", async () => {
+    const own = at("own.jsonl");
+    const args = ["run", "--audit", own, "--", "sh", "-c"];
+    expect(await sandbox([...args, "exit 3"])).toMatchObject({ status: 3 });
+    expect(await sandbox([...args, "exit 0"])).toMatchObject({ status: 0 });
+    expect(await sandbox(["audit", "verify", own])).toMatchObject({ status: 0, stderr: "" });
+
+    const failed = await sandbox(["audit", "show", "--failed", own]);
+    expect(failed.stdout).toContain('["sh","-c","exit 3"]');
+    expect(failed.stdout).not.toContain('["sh","-c","exit 0"]');
+
+    const tail = await sandbox(["audit", "tail", "--no-follow", "--json", "-n", "2", own]);
+    const kinds = messages(tail.stdout).map((line) => /"kind":"([^"]*)"/.exec(line)?.[1]);
+    expect(kinds).toEqual(["outcome", "run-end"]);
+
+    writeFileSync(own, readFileSync(own, "utf8").replace('"exit 3"', '"exit 4"'));
+    const changed = await sandbox(["audit", "verify", own]);
+    expect({ status: changed.status, stdout: changed.stdout }).toEqual({ status: 1, stdout: "" });
+    expect(changed.stderr.startsWith(`${own}:1: changed: `)).toBe(true);
+  });
+
+  it("is not there: 1; asked for wrongly: 2", async () => {
+    expect(await sandbox(["audit", "verify", at("none.jsonl")])).toMatchObject({ status: 1 });
+    expect(await sandbox(["audit", "tail", "-n", "x"])).toMatchObject({ status: 2 });
+  });
+});
+
 describe("profile validate", () => {
   it("ends with 0 for what is fine, 1 for problems with a line each, and reads every file", async () => {
     writeFileSync(at("good.json"), JSON.stringify({ extends: "strict" }));
