@@ -178,11 +178,11 @@ describeSandbox.each(USERS)("run by %s", (user) => {
   });
 
   it("a log that cannot be written stops a strict run before it starts", async () => {
-    for (const audit of ["/dev/full", "/no/such/directory/audit.jsonl", "/proc/self/mem"]) {
+    for (const audit of ["/dev/full", "/dev/null/audit.jsonl", "/proc/no-such/audit.jsonl"]) {
       const directory = scratch(user);
       const ran = await tool(
         user,
-        ["run", "--profile", "strict", "--audit", audit, "--", "/bin/sh", "-c", `echo ran`],
+        ["run", "--profile", "strict", "--audit", audit, "--", "/bin/sh", "-c", "echo ran"],
         { cwd: directory },
       );
       expect({ audit, code: ran.code, stdout: ran.stdout }).toEqual({ audit, code: 125, stdout: "" });

@@ -29,6 +29,7 @@
 #define SHARED "/usr/bin/env"
 #define SHARED_FLOCK "/usr/bin/cat"
 #define SHARED_OFD "/usr/bin/ls"
+#define SHARED_ETC "/etc/ld.so.cache"
 
 static const char *token;
 static key_t key;
@@ -98,17 +99,21 @@ static int key_hold(void) { return syscall(SYS_add_key, "user", token, "x", 1, -
 static int key_seek(void) { return syscall(SYS_keyctl, 10, -4, "user", token, 0) < 0 ? -1 : 0; }
 static int session_key_hold(void) { return syscall(SYS_add_key, "user", token, "x", 1, -3) < 0 ? -1 : 0; }
 static int session_key_seek(void) { return syscall(SYS_keyctl, 10, -3, "user", token, 0) < 0 ? -1 : 0; }
-static int flock_hold(void) {
-  int fd = shared(SHARED_FLOCK);
+static int flock_on(const char *file) {
+  int fd = shared(file);
   return fd < 0 ? -1 : flock(fd, LOCK_EX | LOCK_NB);
 }
-static int flock_seek(void) {
-  int fd = shared(SHARED_FLOCK);
+static int flock_seen(const char *file) {
+  int fd = shared(file);
   if (fd < 0) return -1;
   if (flock(fd, LOCK_EX | LOCK_NB) < 0) return errno == EWOULDBLOCK ? 0 : -1;
   errno = 0;
   return -1;
 }
+static int flock_hold(void) { return flock_on(SHARED_FLOCK); }
+static int flock_seek(void) { return flock_seen(SHARED_FLOCK); }
+static int flock_etc_hold(void) { return flock_on(SHARED_ETC); }
+static int flock_etc_seek(void) { return flock_seen(SHARED_ETC); }
 static int lock_hold(int command, const char *file) {
   int fd = shared(file);
   struct flock range = whole(F_RDLCK);
@@ -153,6 +158,7 @@ static const struct { const char *name; int (*hold)(void); int (*seek)(void); } 
   {"sysv-msg", sysv_msg_hold, sysv_msg_seek}, {"sysv-sem", sysv_sem_hold, sysv_sem_seek},
   {"abstract", abstract_hold, abstract_seek}, {"tcp", tcp_hold, tcp_seek}, {"user-key", key_hold, key_seek},
   {"session-key", session_key_hold, session_key_seek}, {"flock", flock_hold, flock_seek},
+  {"flock-etc", flock_etc_hold, flock_etc_seek},
   {"posix-lock", posix_lock_hold, posix_lock_seek}, {"ofd-lock", ofd_lock_hold, ofd_lock_seek},
   {"process", process_hold, process_seek},
 };
