@@ -53,7 +53,7 @@ export interface DraftProgram {
 
 /** A program with ids and reasons filled in: monitor.0, monitor.1, ... */
 export function program(draft: DraftProgram): Program {
-  const role = (name: Role): RoleProgram => ({
+  const role = (name: "monitor" | "init" | "payload"): RoleProgram => ({
     onFailure: draft.onFailure?.[name] ?? null,
     steps: (draft[name] ?? []).map((step, index) =>
       step.kind === "label" ? step : { id: `${name}.${index}`, decision: "test", why: "test", ...step },

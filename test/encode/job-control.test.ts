@@ -56,7 +56,10 @@ function jobs(flags = 0n) {
 
 describe("job control", () => {
   test("SIGTSTP stops the payload and the monitor, and SIGCONT continues both; each stop is told once", async () => {
-    const running = start(jobs(), { argv: ["sh", "-c", "echo ready; sleep 0.5; exit 3"] });
+    const go = scratch("go");
+    const running = start(jobs(), {
+      argv: ["sh", "-c", 'echo ready; while [ ! -e "$0" ]; do sleep 0.02; done; exit 3', go],
+    });
     const { pid } = running.child;
     if (pid === undefined) throw new Error("not started");
     let output = "";
@@ -69,6 +72,7 @@ describe("job control", () => {
     await until(() => state(pid) === "T", "the monitor to stop");
     const memory = readFileSync(running.memoryFile);
     expect(memory.readUInt32LE(8) & 4).toBe(0);
+    writeFileSync(go, "");
     running.child.kill("SIGCONT");
     const ended = await running.ended;
     expect(ended).toMatchObject({ code: 3, stdout: "ready\nT", failed: null });

@@ -153,7 +153,7 @@ describe.each(ARCHES)("%s", (arch) => {
     });
     expect(ended.header("execErrno")).toBe(ERRNO.ENOENT);
     expect(ended.cell("exec")).toBe(-2n);
-    expect((await go(["/no/such"])).code).toBe(127);
+    expect((await go([scratch("none")])).code).toBe(127);
     expect((await go(["/etc/passwd/x"])).stderr).toBe("sandbox: /etc/passwd/x: not found (ENOTDIR)\n");
     expect((await go([""])).code).toBe(127);
     expect(await go([])).toMatchObject({
@@ -241,7 +241,7 @@ describe.each(ARCHES)("%s", (arch) => {
     ).toMatchObject({ code: 9 });
     for (const bad of [
       runStep("/bin/false", "false"),
-      runStep("/no/such", "x"),
+      runStep(scratch("none"), "x"),
       runStep("/bin/sh", "sh", "-c", "kill -9 $$"),
     ])
       expect(await one(arch, bad)).toMatchObject({ code: 125, failed: { step: "run", errno: ERRNO.ECHILD } });
