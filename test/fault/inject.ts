@@ -131,9 +131,10 @@ export function callsOf(log: string): ReadonlyMap<string, number> {
   const counts = new Map<string, Map<string, number>>();
   const payloads = new Set<string>();
   for (const line of log.split("\n").slice(1)) {
+    const [, running = ""] = /^(\d+) +(?:execve\(|<\.\.\. execve resumed>).* = 0$/.exec(line) ?? [];
     const [, pid = "", call = ""] = /^(\d+) +([a-z0-9_]+)\(/.exec(line) ?? [];
-    if (call === "" || payloads.has(pid)) continue;
-    if (call === "execve" && line.endsWith(" = 0")) payloads.add(pid);
+    if (running !== "") payloads.add(running);
+    if (call === "" || (payloads.has(pid) && running === "")) continue;
     const own = counts.get(pid) ?? new Map<string, number>();
     counts.set(pid, own);
     const count = (own.get(call) ?? 0) + 1;
