@@ -7,17 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x80
-#endif
-
 int main(int argc, char **argv, char **envp) {
   if (argc < 2) return 64;
-  /* clone(2) gives its low byte to the exit signal, so the time namespace comes by unshare, as everybody does it. */
   long pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
                      CLONE_NEWCGROUP | SIGCHLD, 0, 0, 0, 0);
   if (pid == 0) {
-    if (unshare(CLONE_NEWTIME) < 0) _exit(125);
     execve(argv[1], argv + 1, envp);
     _exit(127);
   }

@@ -5,10 +5,19 @@
  *   node bench/run.mjs [--quick] [--json]
  */
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createInterface } from "node:readline";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -23,7 +32,8 @@ const ROUNDS = quick ? 15 : 150;
 const NODE_ROUNDS = quick ? 5 : 25;
 const PARALLEL = 64;
 const SEQUENCE = quick ? 50 : 1000;
-const BWRAP = "--unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --cap-drop ALL /bin/true".split(" ");
+const BWRAP =
+  "--unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --cap-drop ALL /bin/true".split(" ");
 
 if (!existsSync(cli)) {
   console.error("bench: dist/bin/sandbox.cjs is not built: run `npm run build`");
@@ -32,7 +42,10 @@ if (!existsSync(cli)) {
 const notes = [];
 
 function find(program) {
-  const path = (process.env.PATH ?? "").split(":").map((directory) => join(directory, program)).find((file) => existsSync(file));
+  const path = (process.env.PATH ?? "")
+    .split(":")
+    .map((directory) => join(directory, program))
+    .find((file) => existsSync(file));
   if (path === undefined) notes.push(`${program} is not installed: left out`);
   return path;
 }
@@ -47,7 +60,14 @@ function compileC(name) {
 /** A standalone launcher; its name and what it was asked. */
 function compileLauncher(name, flags, command = []) {
   const target = join(work, name);
-  const result = tryRun(process.execPath, [cli, "compile", ...flags, "-o", target, ...(command.length > 0 ? ["--", ...command] : [])]);
+  const result = tryRun(process.execPath, [
+    cli,
+    "compile",
+    ...flags,
+    "-o",
+    target,
+    ...(command.length > 0 ? ["--", ...command] : []),
+  ]);
   if (result.ok) return target;
   notes.push(`the launcher "${name}" cannot be compiled here: ${result.text}`);
   return undefined;
@@ -55,20 +75,37 @@ function compileLauncher(name, flags, command = []) {
 
 function tryRun(program, args, options = {}) {
   try {
-    return { ok: true, text: execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options }).toString() };
+    return {
+      ok: true,
+      text: execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options }).toString(),
+    };
   } catch (error) {
-    return { ok: false, text: String(error.stderr ?? error.message).trim().split("\n").slice(0, 2).join(" ") };
+    return {
+      ok: false,
+      text: String(error.stderr ?? error.message)
+        .trim()
+        .split("\n")
+        .slice(0, 2)
+        .join(" "),
+    };
   }
 }
 
 const sorted = (values) => values.toSorted((a, b) => a - b);
 const median = (values) => sorted(values)[Math.floor(values.length / 2)] ?? Number.NaN;
-const percentile = (values, share) => sorted(values)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+const percentile = (values, share) =>
+  sorted(values)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
 
 /** Runs every command `rounds` times in an order shuffled anew each round; milliseconds per command. */
 async function interleave(timer, commands, rounds) {
   const list = join(work, "commands");
-  writeFileSync(list, commands.map(({ argv }) => argv.join("\t")).join("\n").concat("\n"));
+  writeFileSync(
+    list,
+    commands
+      .map(({ argv }) => argv.join("\t"))
+      .join("\n")
+      .concat("\n"),
+  );
   const child = spawn(timer, [list], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const times = commands.map(() => []);
@@ -109,6 +146,7 @@ function runcBundle(runc) {
   const config = JSON.parse(readFileSync(file, "utf8"));
   config.process.terminal = false;
   config.process.args = ["/bin/true"];
+  config.mounts = config.mounts.filter(({ type }) => type !== "cgroup");
   config.root = { path: "/", readonly: true };
   writeFileSync(file, JSON.stringify(config));
   return bundle;
@@ -158,7 +196,8 @@ function residentKb(pid) {
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const report = [];
 const section = (title) => report.push({ title, rows: [] });
-const row = (what, value, target = "", detail = "") => report.at(-1).rows.push({ what, value, target, detail });
+const row = (what, value, target = "", detail = "") =>
+  report.at(-1).rows.push({ what, value, target, detail });
 const ms = (value) => (Number.isNaN(value) ? "-" : `${value.toFixed(2)} ms`);
 const ratio = (value) => (Number.isNaN(value) ? "-" : `${value.toFixed(2)}×`);
 
@@ -184,10 +223,28 @@ const start = [
     : [
         {
           name: "firejail",
-          argv: [firejail, "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", "--private-dev", "--private-tmp", "--read-only=/", "/bin/true"],
+          argv: [
+            firejail,
+            "--quiet",
+            "--noprofile",
+            "--net=none",
+            "--caps.drop=all",
+            "--seccomp",
+            "--private-dev",
+            "--private-tmp",
+            "--read-only=/",
+            "/bin/true",
+          ],
         },
       ]),
-  ...(bundle === undefined ? [] : [{ name: "runc", argv: [runc, "--root", join(work, "runc-state"), "run", "--bundle", bundle, "bench"] }]),
+  ...(bundle === undefined
+    ? []
+    : [
+        {
+          name: "runc",
+          argv: [runc, "--root", join(work, "runc-state"), "run", "--bundle", bundle, "bench"],
+        },
+      ]),
 ];
 const times = await interleave(timer, start, ROUNDS);
 const timed = (name) => median(times.get(name) ?? []);
@@ -196,25 +253,45 @@ for (const { name } of start) {
   const values = times.get(name) ?? [];
   row(name, ms(median(values)), "", `95 % below ${ms(percentile(values, 0.95))}`);
 }
-row("launcher / bwrap", ratio(timed("launcher") / timed("bwrap")), "≤ 0.45×", "same work, and a seccomp filter");
+row(
+  "launcher / bwrap",
+  ratio(timed("launcher") / timed("bwrap")),
+  "≤ 0.45×",
+  "same work, and a seccomp filter",
+);
 row("launcher / bare", ratio(timed("launcher") / timed("bare: clone + exec")), "≤ 1.30×");
-row("launcher, strict / bwrap", ratio(timed("launcher, strict") / timed("bwrap")), "", "with limits and, where it may, a cgroup of its own");
+row(
+  "launcher, strict / bwrap",
+  ratio(timed("launcher, strict") / timed("bwrap")),
+  "",
+  "with limits and, where it may, a cgroup of its own",
+);
 
 // ---- 2. the command line ----
 
 const nodeStart = [
   { name: "node -e 0", argv: [process.execPath, "-e", "0"] },
-  { name: "sandbox run", argv: [process.execPath, cli, "run", "--audit", join(work, "audit.jsonl"), "--", "/bin/true"] },
+  {
+    name: "sandbox run",
+    argv: [process.execPath, cli, "run", "--audit", join(work, "audit.jsonl"), "--", "/bin/true"],
+  },
 ];
 const nodeTimes = await interleave(timer, nodeStart, NODE_ROUNDS);
 section(`command line, medians of ${NODE_ROUNDS} interleaved rounds`);
 for (const { name } of nodeStart) row(name, ms(median(nodeTimes.get(name) ?? [])));
-row("sandbox run / node -e 0", ratio(median(nodeTimes.get("sandbox run")) / median(nodeTimes.get("node -e 0"))), "≤ 1.30×");
+row(
+  "sandbox run / node -e 0",
+  ratio(median(nodeTimes.get("sandbox run")) / median(nodeTimes.get("node -e 0"))),
+  "≤ 1.30×",
+);
 
 // ---- 3. the library ----
 
 const { createSandbox } = await import(join(top, "dist/index.js"));
-const sandbox = await createSandbox({ profile: "strict", audit: { file: join(work, "library-audit.jsonl") } });
+const sandbox = await createSandbox({
+  profile: "strict",
+  audit: { file: join(work, "library-audit.jsonl") },
+});
 async function viaLibrary() {
   const outcome = await sandbox.run(["/bin/true"]);
   if (outcome.exitCode !== 0) throw new Error(`library run: ${JSON.stringify(outcome)}`);
@@ -223,7 +300,9 @@ function viaSpawn(argv) {
   return new Promise((done, failed) => {
     const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
     child.once("error", failed);
-    child.once("close", (code) => (code === 0 ? done() : failed(new Error(`${argv[0]}: exit status ${code}`))));
+    child.once("close", (code) =>
+      code === 0 ? done() : failed(new Error(`${argv[0]}: exit status ${code}`)),
+    );
   });
 }
 const library = { library: [], bwrap: [], true: [] };
@@ -292,7 +371,12 @@ await Promise.all(Array.from({ length: PARALLEL }, viaLibrary));
 row(`${PARALLEL} at once`, ms(performance.now() - from));
 from = performance.now();
 for (let count = 0; count < SEQUENCE; count++) await viaLibrary();
-row(`${SEQUENCE} in a row`, ms(performance.now() - from), "", `${ms((performance.now() - from) / SEQUENCE)} each`);
+row(
+  `${SEQUENCE} in a row`,
+  ms(performance.now() - from),
+  "",
+  `${ms((performance.now() - from) / SEQUENCE)} each`,
+);
 await pause(500);
 const after = census();
 for (const kind of Object.keys(before)) row(`left behind: ${kind}`, `${after[kind] - before[kind]}`, "0");
@@ -303,9 +387,13 @@ if (asJson) console.log(JSON.stringify({ node: process.version, report, notes },
 else {
   for (const { title, rows } of report) {
     console.log(`\n${title}`);
-    const widths = ["what", "value", "target"].map((key) => Math.max(...rows.map((entry) => entry[key].length)));
+    const widths = ["what", "value", "target"].map((key) =>
+      Math.max(...rows.map((entry) => entry[key].length)),
+    );
     for (const { what, value, target, detail } of rows)
-      console.log(`  ${what.padEnd(widths[0])}  ${value.padStart(widths[1])}  ${target.padEnd(widths[2])}  ${detail}`.trimEnd());
+      console.log(
+        `  ${what.padEnd(widths[0])}  ${value.padStart(widths[1])}  ${target.padEnd(widths[2])}  ${detail}`.trimEnd(),
+      );
   }
   for (const note of notes) console.log(`\nnote: ${note}`);
 }
