@@ -13,7 +13,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
-import { attach, attributeNames, makeFileSystem, setAttributes } from "./trees.ts";
+import { attach, attributeNames, closeMount, makeFileSystem, setAttributes } from "./trees.ts";
 
 /** Device numbers: Documentation/admin-guide/devices.txt. */
 const NODES: Readonly<Partial<Record<Device, readonly [major: number, minor: number]>>> = {
@@ -152,14 +152,7 @@ export function provideDevices(draft: Draft): void {
       "no-links",
     );
   }
-  setAttributes(
-    draft,
-    draft.phase("init.close", decision),
-    "dev.close",
-    result("dev.fs.mount"),
-    attributes,
-    "/dev",
-  );
+  closeMount(draft, decision, "dev.close", result("dev.fs.mount"), "/dev");
 }
 
 /** A device of the host's at its own place. */

@@ -11,12 +11,26 @@ import type { CgroupPlan, Decision } from "./plan.ts";
 
 /**
  * The launch, phase by phase, in the order in which the kernel sees it. Why this order:
- * sources are opened with the caller's rights before the identity changes; everything that makes inodes comes after it,
+ * what the monitor opens for init is open before init is made, and inherited; sources are opened with the caller's rights before the identity changes; everything that makes inodes comes after it,
  * so that they belong to the payload's ids; the host's tree is detached before the first path of the payload's root is
  * looked up; privileges go last because all before needs them; seccomp is the very last before execve.
  */
 export const PHASES = {
-  monitor: ["start", "cgroup", "terminal", "spawn", "ids", "release", "wait", "failed", "end", "leave"],
+  monitor: [
+    "start",
+    "cgroup",
+    "proc",
+    "translate",
+    "terminal",
+    "spawn",
+    "ids",
+    "release",
+    "wait",
+    "failed",
+    "end",
+    "leave",
+  ],
+  mapper: ["hold"],
   init: [
     "start",
     "cgroup",

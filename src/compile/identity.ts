@@ -177,8 +177,25 @@ function lines(mappings: readonly IdMapping[]): string {
 const MAP_SIZE = 512;
 
 function writeMaps(draft: Draft, decision: string, maps: Maps): void {
+  const proc = openHostProc(draft, decision);
+  if (maps.kind === "helpers") {
+    runMapHelper(draft, decision, "newuidmap", draft.host.subordinate.newuidmap ?? "", maps.uid);
+    runMapHelper(draft, decision, "newgidmap", draft.host.subordinate.newgidmap ?? "", maps.gid);
+    return;
+  }
+  writeProcFile(draft, decision, proc, "setgroups", [{ text: "deny" }]);
+  for (const [file, inside] of [
+    ["gid_map", draft.spec.identity.gid],
+    ["uid_map", draft.spec.identity.uid],
+  ] as const) {
+    writeProcFile(draft, decision, proc, file, mapText(draft, maps, file, inside));
+  }
+}
+
+/** The host's procfs, checked to be one: writes meant for it must not land anywhere else (CVE-2019-19921, CVE-2025-52881). */
+function openHostProc(draft: Draft, decision: string): Operand {
   const { O_DIRECTORY } = OPEN_FLAGS[draft.host.arch];
-  const at = draft.phase("monitor.ids", decision);
+  const at = draft.phase("monitor.proc", decision);
   draft.buffer("statfs", 128);
   draft.buffer("path", 64);
   const proc = at.call(
@@ -197,19 +214,7 @@ function writeMaps(draft: Draft, decision: string, maps: Maps): void {
     "EOPNOTSUPP",
     { target: "/proc" },
   );
-
-  if (maps.kind === "helpers") {
-    runMapHelper(draft, decision, "newuidmap", draft.host.subordinate.newuidmap ?? "", maps.uid);
-    runMapHelper(draft, decision, "newgidmap", draft.host.subordinate.newgidmap ?? "", maps.gid);
-    return;
-  }
-  writeProcFile(draft, decision, proc, "setgroups", [{ text: "deny" }]);
-  for (const [file, inside] of [
-    ["gid_map", draft.spec.identity.gid],
-    ["uid_map", draft.spec.identity.uid],
-  ] as const) {
-    writeProcFile(draft, decision, proc, file, mapText(draft, maps, file, inside));
-  }
+  return proc;
 }
 
 function mapText(

@@ -131,6 +131,9 @@ function assemble(draft: Draft): Program {
     buffers: draft.buffers,
     roles: {
       monitor: { onFailure: "failed", steps: draft.steps("monitor") },
+      ...(draft.steps("mapper").length === 0
+        ? {}
+        : { mapper: { onFailure: null, steps: draft.steps("mapper") } }),
       init: { onFailure: null, steps: draft.steps("init") },
       payload: { onFailure: null, steps: draft.steps("payload") },
     },

@@ -2,7 +2,8 @@
  * What the author mounts: binds, tmpfs, files and links; the generated /etc of a system root; masks and read-only paths.
  */
 
-import type { Mount } from "../profile/spec.ts";
+import type { PathFact } from "../host/facts.ts";
+import type { Mount, Status } from "../profile/spec.ts";
 import { result } from "../program/build.ts";
 import {
   AT_EMPTY_PATH,
@@ -25,10 +26,10 @@ import { cloneNode } from "./devices.ts";
 import type { Draft } from "./draft.ts";
 import { systemEtc } from "./etc.ts";
 import { linkSystemDirectories } from "./root.ts";
+import { cloneOwnedTree, needsTranslation } from "./translate.ts";
 import {
   attach,
   attributeNames,
-  cloneHostTree,
   makeDirectories,
   makeFileSystem,
   OPEN_HOW_SIZE,
@@ -127,12 +128,30 @@ function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, {
     control: "filesystem",
     setting,
     pointer,
-    status: "full",
-    reason,
+    ...explainOwner(draft, mount.readOnly, fact, reason),
     check: { kind: "mount", target: mount.target, fsType: null, options: attributeNames(attributes) },
   });
-  const tree = cloneHostTree(draft, decision, id, fact.real, attributes);
+  const tree = cloneOwnedTree(draft, decision, id, fact, attributes);
   attach(draft, "init.mounts", decision, id, tree, mount.target, fact.type, "in-root");
+}
+
+/** Whether the payload, which as root's guest owns nothing on the host, can write to what it is shown. */
+function explainOwner(
+  draft: Draft,
+  readOnly: boolean,
+  fact: PathFact,
+  reason: string,
+): { readonly status: Status; readonly reason: string } {
+  if (readOnly || !draft.privileged || draft.spec.identity.map !== "auto") return { status: "full", reason };
+  if (needsTranslation(draft))
+    return {
+      status: "full",
+      reason: `the payload stands for its owner, uid ${fact.uid} and gid ${fact.gid}`,
+    };
+  return {
+    status: "partial",
+    reason: "ids cannot be translated here, so the payload writes only where anyone may",
+  };
 }
 
 function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, { type: "tmpfs" }>): void {

@@ -5,11 +5,9 @@
  * inotify watch and no device number is shared with the host or with another sandbox. Discarded writes go to one size-capped
  * tmpfs; kept ones to the author's directory.
  */
-import { packed, result } from "../program/build.ts";
+import { result } from "../program/build.ts";
 import {
-  AT_EMPTY_PATH,
   MNT_DETACH,
-  MOUNT_ATTR_RDONLY,
   O_CLOEXEC,
   O_PATH,
   OPEN_FLAGS,
@@ -18,9 +16,11 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { cloneOwnedTree } from "./translate.ts";
 import {
   attach,
   cloneHostTree,
+  closeMount,
   type FileSystemOption,
   makeFileSystem,
   openHostPath,
@@ -167,7 +167,7 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
     });
     return result("upper.clone");
   }
-  const tree = cloneHostTree(draft, decision, "upper", fact.real, DATA);
+  const tree = cloneOwnedTree(draft, decision, "upper", fact, DATA);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;
 }
@@ -201,7 +201,8 @@ export function linkSystemDirectories(draft: Draft, decision: string): void {
       `as on the host: ${path} → ${link}`,
       "symlinkat",
       [draft.text(link), result("root"), draft.text(path.slice(1))],
-      { target: path },
+      // A kept root has it from the run before.
+      typeof draft.spec.filesystem.write === "object" ? { target: path, ...EXISTS } : { target: path },
     );
     draft.directories.add(path.slice(1));
   }
@@ -376,21 +377,8 @@ export function enterRoot(draft: Draft, decision: string): void {
   });
 }
 
-/** Read-only from here on, when nothing is to be written: after the last mount point is made. */
+/** Read-only from here on, when nothing is to be written. */
 export function closeRoot(draft: Draft): void {
-  if (draft.spec.filesystem.write !== "none") return;
-  const at = draft.phase("init.close", "filesystem.root");
-  at.call(
-    "root.close",
-    "the last mount point is made",
-    "mount_setattr",
-    [
-      result("root"),
-      draft.text(""),
-      AT_EMPTY_PATH,
-      draft.bytes(packed([MOUNT_ATTR_RDONLY, 8], [0, 8], [0, 8], [0, 8]), 8),
-      32,
-    ],
-    { target: "/" },
-  );
+  if (draft.spec.filesystem.write === "none")
+    closeMount(draft, "filesystem.root", "root.close", result("root"), "/");
 }

@@ -114,6 +114,20 @@ export function setAttributes(
   );
 }
 
+/** Make a mount of ours read-only once everything in it is made; what is mounted below keeps its own attributes. */
+export function closeMount(draft: Draft, decision: string, id: string, mount: Operand, target: string): void {
+  const attr = draft.bytes(packed([MOUNT_ATTR_RDONLY, 8], [0, 8], [0, 8], [0, 8]), 8);
+  draft
+    .phase("init.close", decision)
+    .call(
+      id,
+      "read-only: the last mount point in it is made",
+      "mount_setattr",
+      [mount, draft.text(""), AT_EMPTY_PATH, attr, MOUNT_ATTR_SIZE],
+      { target },
+    );
+}
+
 /** A parameter of a file system: a text, a bare flag, or text made at run time in a buffer. */
 export type FileSystemOption = readonly [key: string, value: string | null | { readonly buffer: string }];
 
@@ -251,7 +265,7 @@ export function parentOf(path: string): string {
 const EXISTS = { errnos: { EEXIST: "next", EROFS: "next" } } as const;
 const REGULAR_FILE = 0o100000n;
 export const OPEN_HOW_SIZE = 24;
-const MOUNT_ATTR_SIZE = 32;
+export const MOUNT_ATTR_SIZE = 32;
 
 /** struct open_how */
 export function openHow(draft: Draft, flags: bigint, resolve: bigint): Operand {

@@ -9,6 +9,7 @@ import {
   type Program,
   ROLES,
   type Role,
+  roleProgram,
   type Step,
 } from "../program/program.ts";
 import { type SyscallName, syscallNumber } from "../program/syscalls.ts";
@@ -21,7 +22,7 @@ export type StepOf<K extends ActiveStep["kind"]> = Extract<ActiveStep, { kind: K
 
 /** What stepOrder gives, without the copies that carry the role. */
 export function activeSteps(program: Program): readonly ActiveStep[] {
-  return ROLES.flatMap((role) => program.roles[role].steps.filter((step) => step.kind !== "label"));
+  return ROLES.flatMap((role) => roleProgram(program, role).steps.filter((step) => step.kind !== "label"));
 }
 
 /** Exit status when the sandbox could not be set up. */

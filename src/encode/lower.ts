@@ -2,7 +2,7 @@
  * A whole program to machine operations: startup, the roles one after the other, then what they share.
  * Takes a validated program; never looks at the architecture but through the machine and the call numbers.
  */
-import { type Program, ROLES, type Role } from "../program/program.ts";
+import { type Program, ROLES, type Role, roleProgram } from "../program/program.ts";
 import { type ActiveStep, type Context, SETUP_FAILED } from "./context.ts";
 import { lowerRoutines } from "./routines.ts";
 import { lowerStartup } from "./startup.ts";
@@ -22,7 +22,7 @@ export function lower(context: Context): void {
 }
 
 function lowerRole(context: Context, program: Program, role: Role): void {
-  const { steps, onFailure } = program.roles[role];
+  const { steps, onFailure } = roleProgram(program, role);
   context.machine.label(context.entry(role));
   // Behind the failure label a failure exits at once: cleaning up must not fail into cleaning up.
   let final = false;

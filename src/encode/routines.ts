@@ -3,7 +3,7 @@
  *
  * Text is composed at the cursor `s1`, never at or beyond `s2`; what does not fit is cut off and sets `s3` to 1.
  */
-import { HEADER, MEMORY_BASE, ROLES } from "../program/program.ts";
+import { HEADER, MEMORY_BASE, ROLES, roleProgram } from "../program/program.ts";
 import { type Context, failRoutine, SETUP_FAILED } from "./context.ts";
 import type { Machine } from "./machine.ts";
 
@@ -112,7 +112,7 @@ function lowerFailures(context: Context): void {
   m.storeIfZero(MEMORY_BASE + HEADER.failedStep, "a0");
   m.leave();
   for (const role of ROLES) {
-    const target = context.program.roles[role].onFailure;
+    const target = roleProgram(context.program, role).onFailure;
     m.label(failRoutine(role, false));
     if (target === null) {
       m.jump(failRoutine(role, true));

@@ -12,6 +12,7 @@ import {
   ROLES,
   type Role,
   type RoleProgram,
+  roleProgram,
   type Step,
 } from "../program/program.ts";
 import { activeSteps } from "./context.ts";
@@ -62,8 +63,8 @@ export function validate(program: Program): void {
     }
   };
   for (const role of ROLES) {
-    const labels = forwardLabels(role, program.roles[role]);
-    for (const [index, step] of program.roles[role].steps.entries())
+    const labels = forwardLabels(role, roleProgram(program, role));
+    for (const [index, step] of roleProgram(program, role).steps.entries())
       if (step.kind !== "label")
         checkStep(role, step, {
           operand: (value) => operand(value, step.id),

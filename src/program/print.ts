@@ -4,10 +4,11 @@
  */
 import type { Decision, LaunchPlan } from "../compile/plan.ts";
 import { formatPlace } from "../problems.ts";
-import { type Operand, ROLES, type Role, type Step, type TextPart } from "./program.ts";
+import { type Operand, ROLES, type Role, roleProgram, type Step, type TextPart } from "./program.ts";
 
 const ROLE_TITLES: Readonly<Record<Role, string>> = {
   monitor: "monitor: outside the sandbox",
+  mapper: "mapper: holds a user namespace for binds whose ids are translated",
   init: "init: pid 1 inside",
   payload: "payload: last restrictions, then execve",
 };
@@ -25,8 +26,9 @@ export function printPlan(plan: LaunchPlan, { color }: PrintOptions): string {
   ];
   let number = 0;
   for (const role of ROLES) {
+    if (roleProgram(plan.program, role).steps.length === 0) continue;
     lines.push("", paint(1, `Steps of ${ROLE_TITLES[role]}`));
-    for (const step of plan.program.roles[role].steps) {
+    for (const step of roleProgram(plan.program, role).steps) {
       if (step.kind === "label") {
         lines.push(`     ${step.name}:`);
         continue;

@@ -4,6 +4,7 @@
  *
  *   monitor  outside the sandbox: makes the cgroup, spawns init into new namespaces, writes its id maps,
  *            forwards signals, keeps the wall-time limit, removes the cgroup
+ *   mapper   lives for a moment, to hold a user namespace whose id map an id-mapped mount takes; most programs have none
  *   init     pid 1 inside: builds the mounts, drops its privileges, spawns the payload, reaps, forwards
  *   payload  last restrictions, then execve
  *
@@ -15,7 +16,7 @@
 import type { Arch } from "../host/facts.ts";
 import type { SyscallName } from "./syscalls.ts";
 
-export const ROLES = ["monitor", "init", "payload"] as const;
+export const ROLES = ["monitor", "mapper", "init", "payload"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** A 64-bit operand. */
@@ -196,7 +197,14 @@ export interface Program {
   readonly seal: boolean;
   readonly data: readonly Data[];
   readonly buffers: readonly SharedBuffer[];
-  readonly roles: Readonly<Record<Role, RoleProgram>>;
+  readonly roles: Readonly<Record<Exclude<Role, "mapper">, RoleProgram>> & { readonly mapper?: RoleProgram };
+}
+
+const NO_STEPS: RoleProgram = { onFailure: null, steps: [] };
+
+/** The program of a role; one without steps when the launch has no such role. */
+export function roleProgram(program: Program, role: Role): RoleProgram {
+  return program.roles[role] ?? NO_STEPS;
 }
 
 /** Fixed address of the shared mapping; below any mapping the kernel chooses for a static non-PIE image. */
@@ -237,10 +245,10 @@ export const FLAGS = {
   sealed: 32,
 } as const;
 
-/** Every step that has a result cell or can fail, in layout order: monitor, init, payload; index = result cell. */
+/** Every step that has a result cell or can fail, in layout order: by role as in ROLES; index = result cell. */
 export function stepOrder(program: Program): readonly (Exclude<Step, { kind: "label" }> & { role: Role })[] {
   return ROLES.flatMap((role) =>
-    program.roles[role].steps.flatMap((step) => (step.kind === "label" ? [] : [{ ...step, role }])),
+    roleProgram(program, role).steps.flatMap((step) => (step.kind === "label" ? [] : [{ ...step, role }])),
   );
 }
 
@@ -257,7 +265,7 @@ export function layoutMemory(program: Program): Layout {
   const results = new Map<string, number>();
   let offset: number = HEADER.size;
   for (const role of ROLES)
-    for (const step of program.roles[role].steps) {
+    for (const step of roleProgram(program, role).steps) {
       if (step.kind === "label") continue;
       results.set(step.id, offset);
       offset += 8;

@@ -4,7 +4,7 @@
  */
 import { bug } from "../../problems.ts";
 import { ERRNO } from "../../program/errno.ts";
-import { FLAGS, HEADER, MEMORY_BASE, ROLES, type Role } from "../../program/program.ts";
+import { FLAGS, HEADER, MEMORY_BASE, ROLES, type Role, roleProgram } from "../../program/program.ts";
 import type { Context, StepOf } from "../context.ts";
 import { utf8Length } from "../rodata.ts";
 import { lowerExecStatus } from "./exit.ts";
@@ -241,7 +241,7 @@ function searchPath(context: Context, search: readonly string[]): void {
 /** The environment step that an exec uses: the last one before it, in its own role or in those that spawn it. */
 function environmentOf(context: Context, role: Role, exec: string): string {
   const roles = ROLES.slice(0, ROLES.indexOf(role) + 1);
-  const steps = roles.flatMap((name) => context.program.roles[name].steps);
+  const steps = roles.flatMap((name) => roleProgram(context.program, name).steps);
   const before = steps.slice(
     0,
     steps.findIndex((step) => step.kind === "exec" && step.id === exec),

@@ -1,0 +1,143 @@
+/**
+ * Binds that the payload may write to, when root runs the sandbox: the payload's host id owns nothing, so the mount translates the
+ * owner of the source to it and back (mount_setattr(2), MOUNT_ATTR_IDMAP). What the payload makes there belongs to that
+ * owner on the host; nothing else on the host becomes reachable.
+ *
+ * The kernel takes the translation from a user namespace: the mapper role holds one for the moment that it takes to open it.
+ */
+import type { PathFact } from "../host/facts.ts";
+import { buffer, load, result } from "../program/build.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_RECURSIVE,
+  CLONE_NEWUSER,
+  MOUNT_ATTR_IDMAP,
+  O_CLOEXEC,
+  O_RDONLY,
+  O_WRONLY,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+  WALL,
+} from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
+import type { Draft } from "./draft.ts";
+import { type Attributes, cloneHostTree, MOUNT_ATTR_SIZE, openHostPath, setAttributes } from "./trees.ts";
+
+const SIGKILL = 9;
+
+/** A clone of a host tree in which the payload is the owner that the source has; as it is where nothing needs to be translated. */
+export function cloneOwnedTree(
+  draft: Draft,
+  decision: string,
+  id: string,
+  fact: PathFact,
+  attributes: Attributes,
+): Operand {
+  if (!needsTranslation(draft) || attributes.readOnly)
+    return cloneHostTree(draft, decision, id, fact.real, attributes);
+  const namespace = holdNamespace(draft, decision, fact.uid, fact.gid);
+  const at = draft.phase("monitor.translate", decision);
+  const opened = openHostPath(draft, at, id, fact.real);
+  const tree = at.call(
+    `${id}.clone`,
+    "a private copy of the mount",
+    "open_tree",
+    [opened, draft.text(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH],
+    { target: fact.real },
+  );
+  // struct mount_attr with its userns_fd, which is known at run time only.
+  const attr = draft.buffer("mount-attr", MOUNT_ATTR_SIZE);
+  at.store(`${id}.translate.set`, "translate ids", attr, 0, 8, { kind: "value", value: MOUNT_ATTR_IDMAP });
+  at.store(`${id}.translate.by`, "as this namespace maps them", attr, 24, 8, namespace);
+  // Not recursive: a file system mounted below may know no translation, and then keeps its ids.
+  at.call(
+    `${id}.translate`,
+    `uid ${fact.uid} and gid ${fact.gid} of the host are the payload's in it`,
+    "mount_setattr",
+    [tree, draft.text(""), AT_EMPTY_PATH, buffer(attr), MOUNT_ATTR_SIZE],
+    { target: fact.real },
+  );
+  setAttributes(draft, at, id, tree, attributes, fact.real);
+  return tree;
+}
+
+/** Ids are foreign to the host only when root runs the sandbox with single ids. */
+export function needsTranslation(draft: Draft): boolean {
+  return draft.privileged && draft.spec.identity.map === "auto" && draft.host.idmappedMounts.available;
+}
+
+/** A descriptor of a user namespace that maps this owner to the payload's host ids; one per owner. */
+function holdNamespace(draft: Draft, decision: string, uid: number, gid: number): Operand {
+  const id = `mapper.${uid}.${gid}`;
+  const at = draft.phase("monitor.translate", decision);
+  if (at.steps.some((step) => "id" in step && step.id === `${id}.namespace`))
+    return result(`${id}.namespace`);
+  const first = !at.steps.some((step) => "id" in step && step.id === "mapper.pipe");
+  if (first) writeMapper(draft, decision);
+  at.step({ kind: "spawn", role: "mapper", flags: CLONE_NEWUSER }, `${id}.spawn`, "holds a user namespace");
+  for (const [file, owner] of [
+    ["gid_map", gid],
+    ["uid_map", uid],
+  ] as const) {
+    const step = `${id}.${file}`;
+    at.format(`${step}.path`, "its own file", "path", [
+      { decimal: result(`${id}.spawn`) },
+      { text: `/${file}` },
+    ]);
+    const opened = at.call(
+      `${step}.open`,
+      "only the monitor may write it",
+      "openat",
+      [result("proc.host"), buffer("path"), O_WRONLY | O_CLOEXEC, 0],
+      { target: `/proc/<mapper>/${file}` },
+    );
+    const text = draft.buffer(`text.${file}`, 512);
+    const length = at.format(`${step}.text`, "the owner is the payload", text, [
+      { text: `${owner} ` },
+      { decimal: result("monitor.pid"), plus: BigInt(draft.host.idBase ?? 0) },
+      { text: " 1\n" },
+    ]);
+    const written = at.call(
+      `${step}.write`,
+      "the owner is the payload",
+      "write",
+      [opened, buffer(text), length],
+      { target: `/proc/<mapper>/${file}` },
+    );
+    at.expect(`${step}.whole`, "written to the last byte", written, length, "EIO", {
+      target: `/proc/<mapper>/${file}`,
+    });
+    at.call(`${step}.close`, "done with it", "close", [opened]);
+  }
+  at.format(`${id}.path`, "its namespace", "path", [
+    { decimal: result(`${id}.spawn`) },
+    { text: "/ns/user" },
+  ]);
+  const namespace = at.call(
+    `${id}.namespace`,
+    "outlives the process",
+    "openat",
+    [result("proc.host"), buffer("path"), O_RDONLY | O_CLOEXEC, 0],
+    { target: "/proc/<mapper>/ns/user" },
+  );
+  at.call(`${id}.kill`, "it is not needed any more", "kill", [result(`${id}.spawn`), SIGKILL]);
+  at.call(`${id}.reap`, "and gone", "wait4", [result(`${id}.spawn`), 0, WALL, 0]);
+  return namespace;
+}
+
+/** The mapper does nothing but wait for its end; the monitor's death is one too. */
+function writeMapper(draft: Draft, decision: string): void {
+  const pipe = draft.buffer("mapper-pipe", 8);
+  draft
+    .phase("monitor.translate", decision)
+    .call("mapper.pipe", "its end of file tells mappers that the monitor is gone", "pipe2", [
+      buffer(pipe),
+      O_CLOEXEC,
+    ]);
+  const at = draft.phase("mapper.hold", decision);
+  at.call("mapper.close", "only the monitor holds the other end", "close", [load(pipe, 4, 4)]);
+  at.call("mapper.wait", "until it is killed", "read", [load(pipe, 0, 4), buffer(draft.buffer("go", 8)), 1], {
+    onError: "continue",
+  });
+  at.step({ kind: "exit", code: 0 }, "mapper.exit", "the monitor is gone");
+}
