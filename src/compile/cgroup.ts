@@ -147,6 +147,7 @@ function requestedLimits(draft: Draft): readonly Request[] {
     });
   }
   if (cpuset !== null) {
+    checkCpus(draft, cpuset);
     requests.push({
       resource: "cpuset",
       controller: "cpuset",
@@ -180,6 +181,17 @@ function requestedLimits(draft: Draft): readonly Request[] {
     });
   }
   return requests;
+}
+
+function checkCpus(draft: Draft, cpuset: string): void {
+  const highest = Math.max(...cpuset.split(/[,-]/).map(Number));
+  if (highest < draft.host.cpus) return;
+  draft.problem({
+    kind: "host-cannot",
+    pointer: "/resources/cpuset",
+    message: `CPU ${highest} is not on this machine`,
+    expected: `CPUs from 0 to ${draft.host.cpus - 1}`,
+  });
 }
 
 function makeDirectory(
@@ -223,6 +235,12 @@ function makeDirectory(
   for (const limit of limits.filter(({ controller }) => controllers.includes(controller)))
     writeLimit(draft, name, directory, limit);
 
+  if (
+    version === 1 &&
+    limits.some(({ controller }) => controller === "cpuset") &&
+    controllers.includes("cpuset")
+  )
+    copyMemoryNodes(draft, name, decision);
   if (version === 1) {
     // Written by init itself ("0"): a task that moves itself needs no system-wide lock, which would cost milliseconds.
     at.call(
@@ -277,6 +295,37 @@ function writeLimit(draft: Draft, name: string, directory: ReturnType<typeof res
     );
   }
   at.call(`${step}.close`, "done with it", "close", [file]);
+}
+
+/** A new v1 cpuset has no memory nodes, and takes no task without them: it gets those of its parent. */
+function copyMemoryNodes(draft: Draft, name: string, decision: string): void {
+  const at = draft.phase("monitor.cgroup", decision);
+  const file = "cpuset.mems";
+  const nodes = draft.buffer("cpuset.mems", READ_BACK_SIZE);
+  const above = at.call(
+    `${name}.mems.parent`,
+    "the parent's memory nodes",
+    "openat",
+    [result(`${name}.parent`), draft.text(file), O_RDONLY | O_CLOEXEC, 0],
+    { target: file },
+  );
+  const length = at.call(
+    `${name}.mems.read`,
+    "the parent's memory nodes",
+    "read",
+    [above, buffer(nodes), READ_BACK_SIZE - 1],
+    { target: file },
+  );
+  const own = at.call(
+    `${name}.mems.open`,
+    "are those of the run",
+    "openat",
+    [result(`${name}.dir`), draft.text(file), O_WRONLY | O_CLOEXEC, 0],
+    { target: file },
+  );
+  at.call(`${name}.mems.write`, "are those of the run", "write", [own, buffer(nodes), length], {
+    target: file,
+  });
 }
 
 /** Read the accounts, then remove the directory. Every step goes on whatever fails: here init is gone and its pid may be anyone's. */

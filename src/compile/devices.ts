@@ -62,6 +62,7 @@ export function provideDevices(draft: Draft): void {
   );
   attach(draft, "init.devices", decision, "dev", result("dev.fs.mount"), "/dev", "directory", "no-links");
 
+  for (const device of devices) checkDevice(draft, device);
   for (const device of devices) {
     const node = NODES[device];
     if (node !== undefined) provideNode(draft, decision, device, node);
@@ -153,6 +154,26 @@ export function provideDevices(draft: Draft): void {
     );
   }
   closeMount(draft, decision, "dev.close", result("dev.fs.mount"), "/dev");
+}
+
+/** What must be true of each once the payload runs: usable, and nothing more. */
+function checkDevice(draft: Draft, device: Device): void {
+  if (device === "fd") return;
+  const node = NODES[device];
+  draft.decide({
+    id: `device:${device}`,
+    control: "filesystem",
+    setting: node === undefined ? "an instance of its own" : `character device ${node.join(":")}`,
+    pointer: "/filesystem/devices",
+    status: "full",
+    check: {
+      kind: "mount",
+      target: `/dev/${device}`,
+      fsType: null,
+      options: node === undefined ? ["rw", "nosuid", "noexec"] : ["nosuid", "noexec"],
+      without: node === undefined ? [] : ["nodev", "ro"],
+    },
+  });
 }
 
 /** A device of the host's at its own place. */

@@ -9,6 +9,7 @@ import { limitByCgroup, startsInCgroup } from "./cgroup.ts";
 import { provideDevices, provideProc } from "./devices.ts";
 import { Draft, type Target } from "./draft.ts";
 import { mapIdentity, RANGE_SIZE } from "./identity.ts";
+import { spawnPayload, startInit, watchPayload } from "./init.ts";
 import {
   EVENTS,
   MEMORY_DESCRIPTOR,
@@ -21,21 +22,19 @@ import {
 import { maskPaths, mountAll } from "./mounts.ts";
 import { separateNamespaces } from "./namespaces.ts";
 import { connectNetwork, nameHost } from "./network.ts";
-import type { Decision, LaunchPlan } from "./plan.ts";
-import { dropPrivileges } from "./privileges.ts";
 import {
   closeDescriptors,
   executePayload,
   installFilter,
   prepareProcess,
-  provideTerminal,
   setEnvironment,
-  spawnPayload,
-  startInit,
-  watchPayload,
-} from "./process.ts";
+  setPriorities,
+} from "./payload.ts";
+import type { Decision, LaunchPlan } from "./plan.ts";
+import { dropPrivileges } from "./privileges.ts";
 import { limitByRlimits } from "./rlimits.ts";
 import { buildRoot, closeRoot, enterRoot } from "./root.ts";
+import { provideTerminal } from "./terminal.ts";
 
 export type { Mode, Target } from "./draft.ts";
 
@@ -77,6 +76,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   dropPrivileges(draft);
   spawnPayload(draft, launch);
   limitByRlimits(draft, held);
+  setPriorities(draft);
   prepareProcess(draft);
   setEnvironment(draft);
   closeDescriptors(draft);
@@ -157,7 +157,7 @@ function unmet(draft: Draft): readonly Problem[] {
       (decision) => decision.control === control && decision.status !== "full",
     );
     return weak.map((decision) => ({
-      kind: "host-cannot" as const,
+      kind: draft.supervised ? ("host-cannot" as const) : ("compile-cannot" as const),
       where: decision.provenance,
       pointer: `/require/${control}`,
       message: `${decision.id} is only ${decision.status} here, and the profile requires ${control} to be ${required}: ${decision.reason}`,

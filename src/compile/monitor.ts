@@ -96,7 +96,7 @@ export function openLifeline(draft: Draft, decision: string): void {
     ]);
 }
 
-/** Start init in its new namespaces, then let go of the payload's standard descriptors. */
+/** Start init in its new namespaces. */
 export function spawnInit(draft: Draft, decision: string, flags: bigint, cgroup: boolean): void {
   const at = draft.phase("monitor.spawn", decision);
   armWallTime(draft);
@@ -105,14 +105,6 @@ export function spawnInit(draft: Draft, decision: string, flags: bigint, cgroup:
     "init.spawn",
     "pid 1 of the sandbox, in its namespaces from the first instruction",
   );
-  // Whoever reads the payload's output must see end of file when the payload closes it, not when the monitor ends.
-  const keep = draft.supervised ? draft.target.terminal.slice(0, 1) : [2];
-  for (const descriptor of [0, 1, 2]) {
-    if (keep.includes(descriptor)) continue;
-    at.call(`stdio.${descriptor}.release`, "only the payload holds it from here on", "close", [descriptor], {
-      onError: "continue",
-    });
-  }
 }
 
 function armWallTime(draft: Draft): void {
@@ -149,9 +141,23 @@ function armWallTime(draft: Draft): void {
   }
 }
 
-/** Let init go on, then wait for it; whatever fails before, kill init and clean up. */
+/** Let go of the payload's standard descriptors, let init go on, then wait for it; whatever fails before, kill init and clean up. */
 export function watchInit(draft: Draft, decision: string): void {
   const release = draft.phase("monitor.release", decision);
+  // Whoever reads the payload's output must see end of file when the payload closes it, not when the monitor ends.
+  const keep = draft.supervised ? draft.target.terminal.slice(0, 1) : [2];
+  for (const descriptor of [0, 1, 2]) {
+    if (keep.includes(descriptor)) continue;
+    release.call(
+      `stdio.${descriptor}.release`,
+      "only the payload holds it from here on",
+      "close",
+      [descriptor],
+      {
+        onError: "continue",
+      },
+    );
+  }
   const sent = release.call("lifeline.release", "ids and limits are in place: init may go on", "write", [
     load("lifeline", 4, 4),
     draft.text("g"),
@@ -176,6 +182,8 @@ export function watchInit(draft: Draft, decision: string): void {
   const failed = draft.phase("monitor.failed", decision);
   failed.label("failed");
   failed.branch("init.started", "nothing was started", result("init.spawn"), 0, "end");
+  // kill(-1) is everyone: what cannot be a pid is never one here, whatever else goes wrong.
+  failed.branch("init.pid", "not a pid", result("init.spawn"), SIGN, "end", SIGN);
   failed.call("init.kill", "a launch that failed leaves no process", "kill", [result("init.spawn"), 9], {
     onError: "continue",
   });
@@ -200,6 +208,9 @@ export function watchInit(draft: Draft, decision: string): void {
     "the payload's exit status, or why there is none",
   );
 }
+
+/** The sign of a 64-bit result. */
+const SIGN = 1n << 63n;
 
 /** Descriptors that a supervisor passes to the launcher. */
 export const MEMORY_DESCRIPTOR = 3;

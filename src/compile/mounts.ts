@@ -25,9 +25,11 @@ import type { Operand } from "../program/program.ts";
 import { cloneNode } from "./devices.ts";
 import type { Draft } from "./draft.ts";
 import { systemEtc } from "./etc.ts";
+import type { Check } from "./plan.ts";
 import { linkSystemDirectories } from "./root.ts";
 import { cloneOwnedTree, needsTranslation } from "./translate.ts";
 import {
+  type Attributes,
   attach,
   attributeNames,
   makeDirectories,
@@ -37,7 +39,7 @@ import {
   parentOf,
   setAttributes,
 } from "./trees.ts";
-import { isBelow, isShown } from "./visible.ts";
+import { isBelow, isShown, placesInside } from "./visible.ts";
 
 /** A mount with the field that asked for it. */
 interface Wanted {
@@ -129,10 +131,28 @@ function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, {
     setting,
     pointer,
     ...explainOwner(draft, mount.readOnly, fact, reason),
-    check: { kind: "mount", target: mount.target, fsType: null, options: attributeNames(attributes) },
+    check: mountCheck(draft, mount.target, null, attributes),
   });
   const tree = cloneOwnedTree(draft, decision, id, fact, attributes);
   attach(draft, "init.mounts", decision, id, tree, mount.target, fact.type, "in-root");
+}
+
+/** What mountinfo must say, unless a mask covers it; a path made read-only later is read-only in the end. */
+function mountCheck(
+  draft: Draft,
+  target: string,
+  fsType: string | null,
+  attributes: Attributes,
+): Check | null {
+  const { masked, readOnly } = draft.spec.filesystem;
+  if (masked.some((path) => isBelow(target, path))) return null;
+  const closed = readOnly.some((path) => isBelow(target, path));
+  return {
+    kind: "mount",
+    target,
+    fsType,
+    options: attributeNames({ ...attributes, readOnly: attributes.readOnly || closed }),
+  };
 }
 
 /** Whether the payload, which as root's guest owns nothing on the host, can write to what it is shown. */
@@ -164,7 +184,7 @@ function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, 
     status: "full",
     reason,
     setting: `tmpfs of ${mount.size} bytes and ${mount.inodes} inodes${mount.noExec ? ", no execution" : ""}`,
-    check: { kind: "mount", target: mount.target, fsType: "tmpfs", options: attributeNames(attributes) },
+    check: mountCheck(draft, mount.target, "tmpfs", attributes),
   });
   const tree = makeFileSystem(
     draft,
@@ -278,6 +298,9 @@ function closureMounts(draft: Draft): readonly Wanted[] {
 function commandMount(draft: Draft): readonly Wanted[] {
   const path = draft.request.command?.hostPath ?? null;
   if (path === null || draft.spec.filesystem.root.type === "closure" || isShown(draft, path)) return [];
+  const exists = (place: string): boolean => (draft.request.paths[place]?.type ?? "missing") !== "missing";
+  // The root has a file of its own there; or nobody has, and execve will say so.
+  if (placesInside(draft.spec, path).some(exists) || !exists(path)) return [];
   return [
     {
       mount: { type: "bind", source: path, target: path, readOnly: true, noExec: false, optional: false },

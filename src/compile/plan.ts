@@ -32,12 +32,13 @@ export type Check =
       readonly name: "user" | "mnt" | "pid" | "net" | "ipc" | "uts" | "cgroup" | "time";
       readonly expected: "own" | "host";
     }
-  /** A mount point in /proc/1/mountinfo of the sandbox: its options must contain all of these. */
+  /** A mount point in /proc/1/mountinfo of the sandbox: its options must contain all of these, and none of `without`. */
   | {
       readonly kind: "mount";
       readonly target: string;
       readonly fsType: string | null;
       readonly options: readonly string[];
+      readonly without?: readonly string[];
     }
   /** A cgroup file, read back by the monitor after writing. Numbers: equal or rounded to pages. */
   | {

@@ -39,10 +39,18 @@ export function limitByRlimits(draft: Draft, held: ReadonlySet<string>): void {
     if (limit !== null)
       set(draft, limits, name, BigInt(limit), BigInt(limit), `/resources/${resource}`, resource);
   }
-  if (resources.cpuTime !== null) {
-    // Whole seconds only, and per process: the supervisor watches the sum, and this holds without it.
-    const seconds = BigInt(Math.max(1, Math.ceil(resources.cpuTime / 1000)));
-    set(draft, limits, "cpu", seconds, seconds + 1n, "/resources/cpuTime", "cpuTime");
+  if (resources.cpuTime !== null) limitCpuTime(draft, limits, resources.cpuTime);
+  if (resources.outputSize !== null) {
+    draft.decide({
+      id: "resources.outputSize",
+      control: "resources",
+      setting: `${resources.outputSize} bytes`,
+      pointer: "/resources/outputSize",
+      status: draft.supervised ? "full" : "none",
+      reason: draft.supervised
+        ? "counted by the supervisor, for streams that it captures"
+        : "a launcher without a supervisor does not see the output",
+    });
   }
   standIn(draft, held, resources, limits);
 
@@ -81,6 +89,24 @@ function set(
     check: { kind: "rlimit", name, expected: `${show(soft)} ${show(hard)}` },
   });
   limits.set(name, { soft, hard, decision });
+}
+
+/** The supervisor watches the sum in the cgroup; the rlimit, whole seconds and per process, holds without it. */
+function limitCpuTime(draft: Draft, limits: Map<Rlimit, Limit>, milliseconds: number): void {
+  const seconds = BigInt(Math.max(1, Math.ceil(milliseconds / 1000)));
+  const watched =
+    draft.supervised &&
+    draft.cgroups.some(({ version, controllers }) => controllers.includes(version === 1 ? "cpuacct" : "cpu"));
+  const decision = draft.decide({
+    id: "resources.cpuTime",
+    control: "resources",
+    setting: `${milliseconds} ms${watched ? " in all" : ""}, RLIMIT_CPU ${seconds} s (hard ${seconds + 1n} s)`,
+    pointer: "/resources/cpuTime",
+    status: watched ? "full" : "partial",
+    reason: watched ? "" : "per process: nobody adds up the CPU time of the whole sandbox",
+    check: { kind: "rlimit", name: "cpu", expected: `${seconds} ${seconds + 1n}` },
+  });
+  limits.set("cpu", { soft: seconds, hard: seconds + 1n, decision });
 }
 
 /** Limits that no controller holds: an rlimit per process is less than a limit on the whole, and said to be so. */

@@ -50,7 +50,8 @@ export function buildRoot(draft: Draft): void {
     check: {
       kind: "mount",
       target: "/",
-      fsType: root.type === "directory" ? "overlay" : "tmpfs",
+      // A kept root is a directory of whatever file system the author keeps it on.
+      fsType: root.type === "directory" ? "overlay" : typeof write === "object" ? null : "tmpfs",
       options: [write === "none" ? "ro" : "rw", "nosuid", "nodev"],
     },
   });

@@ -1,6 +1,7 @@
 /**
- * Which host paths the payload's root shows at their own place. Pure; used for the command, the working directory, and messages.
+ * Which host paths the payload's root shows, and where. Pure; used for the command, the working directory, and messages.
  */
+import type { Spec } from "../profile/spec.ts";
 import type { Draft } from "./draft.ts";
 
 /** True when `path` is at, or below, `directory`. */
@@ -11,15 +12,26 @@ export function isBelow(path: string, directory: string): boolean {
 /** True when the host's `path` is seen inside at the same path. */
 export function isShown(draft: Draft, path: string): boolean {
   const { root, mounts, workdir } = draft.spec.filesystem;
-  const hidden = mounts.some((mount) => mount.type === "tmpfs" && isBelow(path, mount.target));
-  const bound = mounts.some(
-    (mount) => mount.type === "bind" && mount.source === mount.target && isBelow(path, mount.target),
-  );
-  if (bound) return true;
+  const above = mounts
+    .filter((mount) => (mount.type === "bind" || mount.type === "tmpfs") && isBelow(path, mount.target))
+    .toSorted((a, b) => b.target.length - a.target.length)[0];
+  if (above?.type === "bind" && above.source === above.target) return true;
   if (workdir !== "none" && isBelow(path, draft.request.cwd)) return true;
-  if (hidden) return false;
-  if (root.type === "directory") return false;
+  if (above !== undefined) return false;
   return root.type === "system" && Object.keys(draft.host.systemRoot).some((top) => isBelow(path, top));
+}
+
+/**
+ * Host paths where a command's path may lie when the root is not the host's: in the rootfs, or under a bind that covers it. The request's
+ * facts must include them.
+ */
+export function placesInside({ filesystem }: Spec, path: string): readonly string[] {
+  const binds = filesystem.mounts.flatMap((mount) =>
+    mount.type === "bind" && isBelow(path, mount.target)
+      ? [`${mount.source}${path.slice(mount.target.length)}`]
+      : [],
+  );
+  return [...binds, ...(filesystem.root.type === "directory" ? [`${filesystem.root.path}${path}`] : [])];
 }
 
 /** Where the payload starts. */

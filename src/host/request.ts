@@ -2,7 +2,7 @@
  * Takes the paths and the command that a request names, gives what the compiler must know about them. Looks at
  * metadata, and for a `closure` root into the program and its libraries; opens nothing else and runs nothing.
  */
-import { realpathSync, type Stats, statSync } from "node:fs";
+import { lstatSync, realpathSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Checked, Provenance } from "../problems.ts";
 import type { Root } from "../profile/spec.ts";
@@ -23,7 +23,19 @@ function probePath(path: string): PathFact {
     return { type: typeOf(status), real: realpathSync.native(path), uid: status.uid, gid: status.gid };
   } catch (error) {
     const code = errorCode(error);
-    if (code !== undefined && UNREACHABLE.has(code)) return missing(path);
+    if (code !== undefined && UNREACHABLE.has(code))
+      return isDanglingLink(path) ? { ...missing(path), type: "other" } : missing(path);
+    throw error;
+  }
+}
+
+/** A link whose target is not on the host may well lead somewhere inside a root of its own. */
+function isDanglingLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== undefined && UNREACHABLE.has(code)) return false;
     throw error;
   }
 }

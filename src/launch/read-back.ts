@@ -110,10 +110,15 @@ function compareNamespace(check: Extract<Check, { kind: "namespace" }>, { memory
 }
 
 function compareMount(
-  { target, fsType, options }: Extract<Check, { kind: "mount" }>,
+  { target, fsType, options, without = [] }: Extract<Check, { kind: "mount" }>,
   mounts: ReadonlyMap<string, MountLine>,
 ): Comparison {
-  const expected = [target, ...(fsType === null ? [] : [fsType]), ...options].join(" ");
+  const expected = [
+    target,
+    ...(fsType === null ? [] : [fsType]),
+    ...options,
+    ...without.map((option) => `!${option}`),
+  ].join(" ");
   const line = mounts.get(target);
   if (line === undefined)
     return { expected, actual: mounts.size === 0 ? null : "not mounted", matches: false };
@@ -125,7 +130,10 @@ function compareMount(
   return {
     expected,
     actual: [target, line.fsType, ...new Set([...line.options, ...line.superOptions])].join(" "),
-    matches: (fsType === null || fsType === line.fsType) && options.every(has),
+    matches:
+      (fsType === null || fsType === line.fsType) &&
+      options.every(has) &&
+      !without.some((option) => line.options.includes(option)),
   };
 }
 

@@ -99,7 +99,7 @@ export type Step =
   /** Target of branches and errnos. */
   | { readonly kind: "label"; readonly name: string }
   /**
-   * Start a role in a child. Result in the parent: its pid. clone(2) with `flags | SIGCHLD`, or, with `cgroup` (a v2
+   * Start a role in a child. Result in the parent: its pid; 0 when it failed, never an errno. clone(2) with `flags | SIGCHLD`, or, with `cgroup` (a v2
    * cgroup directory descriptor), clone3(2) with CLONE_INTO_CGROUP. The child goes on at the role's first step.
    */
   | (StepBase & {

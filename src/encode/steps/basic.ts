@@ -107,6 +107,7 @@ export function lowerSpawn(context: Context, role: Role, step: StepOf<"spawn">, 
     m.release(size);
   }
   m.branchImmediate("equal", "r", 0n, context.entry(step.role));
-  m.storeAt(8, context.cell(step.id), "r");
+  // A failed spawn leaves its cell 0: the cell is a pid to kill, and kill(2) takes -1 for every process there is.
   m.branchImmediate("aboveEqual", "r", LOWEST_ERROR, context.failure(role, step.id, final));
+  m.storeAt(8, context.cell(step.id), "r");
 }
