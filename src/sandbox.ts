@@ -12,6 +12,7 @@ import { recordDecision, recordEnd, recordRunStart } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
 import { compile, type Mode } from "./compile/index.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
+import { placesInside } from "./compile/visible.ts";
 import { encodeProgram } from "./encode/index.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
@@ -296,7 +297,7 @@ function planLaunch(
   const paths = probePaths(
     namedPaths(profile, host, cwd, [
       ...(facts?.closure ?? []),
-      ...(facts?.hostPath == null ? [] : [facts.hostPath]),
+      ...(facts?.hostPath == null ? [] : [facts.hostPath, ...placesInside(spec, facts.hostPath)]),
     ]),
   );
   return compile(profile, {
