@@ -20,7 +20,7 @@ import { probeHost } from "./host/probe.ts";
 import { probeCommand, probePaths } from "./host/request.ts";
 import { claimIds } from "./id-ranges.ts";
 import { type CompiledFilter, compileFilter } from "./kernel/filter.ts";
-import { launch, type PreparedLaunch, prepareLaunch } from "./launch/launch.ts";
+import { type LaunchRequest, launch, type PreparedLaunch, prepareLaunch } from "./launch/launch.ts";
 import { exitStatus, type Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
 import { makeRunId } from "./launch/run-id.ts";
@@ -179,8 +179,7 @@ class PreparedSandbox implements Sandbox {
                   ? { data: stdin }
                   : (stdin as Input),
           }),
-      ...(options.stdout === undefined ? {} : { stdout: options.stdout }),
-      ...(options.stderr === undefined ? {} : { stderr: options.stderr }),
+      ...this.#outputs(options),
       ...(timeout === null ? {} : { timeout }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.forwardSignals === undefined ? {} : { forwardSignals: options.forwardSignals }),
@@ -192,6 +191,16 @@ class PreparedSandbox implements Sandbox {
     for (const { prepared } of this.#variants.values()) prepared.close();
     this.#variants.clear();
     this.#parts.audit?.close();
+  }
+
+  /** What is to be counted cannot be passed through untouched: the supervisor hands it on. */
+  #outputs(options: RunOptions): Pick<LaunchRequest, "stdout" | "stderr"> {
+    const counted = this.#parts.profile.spec.resources.outputSize !== null;
+    const through = (output: Output | undefined, own: NodeJS.WriteStream): Output | undefined =>
+      counted && output === "inherit" ? own : output;
+    const stdout = through(options.stdout, process.stdout);
+    const stderr = through(options.stderr, process.stderr);
+    return { ...(stdout === undefined ? {} : { stdout }), ...(stderr === undefined ? {} : { stderr }) };
   }
 
   /** Which of the standard descriptors are terminals that must not be handed to the payload. */

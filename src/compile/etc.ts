@@ -7,9 +7,30 @@ import type { Draft } from "./draft.ts";
 /** The shell is there for programs that ask for it; nobody logs in. */
 const SHELL = "/bin/sh";
 
-export function systemEtc(draft: Draft): readonly Mount[] {
-  const taken = new Set(draft.spec.filesystem.mounts.map(({ target }) => target));
-  return [...generated(draft), ...shown(draft)].filter(({ target }) => !taken.has(target));
+/** The generated files and links that the author does not replace with mounts of their own. */
+export function generatedEtc(draft: Draft): readonly Mount[] {
+  return generated(draft).filter(({ target }) => isLeftToUs(draft, target));
+}
+
+/** The host's files and directories that are shown; never as binds, so that no inode, and no lock on it, is shared with the host. */
+export function hostEtc(draft: Draft, type: "file" | "directory"): readonly string[] {
+  const { systemEtc } = draft.host;
+  const { root } = draft.spec.filesystem;
+  const all = root.type === "system" && root.etc === "tools";
+  const needed = Object.keys(systemEtc).filter(
+    (path) => (all || NEEDED.test(path)) && systemEtc[path] === type,
+  );
+  const resolver = type === "file" && draft.spec.network.mode === "host" ? ["/etc/resolv.conf"] : [];
+  return [...needed, ...resolver].filter(
+    (path) => draft.request.paths[path]?.type === type && isLeftToUs(draft, path),
+  );
+}
+
+function isLeftToUs(draft: Draft, path: string): boolean {
+  return (
+    draft.spec.filesystem.root.type === "system" &&
+    !draft.spec.filesystem.mounts.some(({ target }) => target === path)
+  );
 }
 
 function generated(draft: Draft): readonly Mount[] {
@@ -42,19 +63,5 @@ function generated(draft: Draft): readonly Mount[] {
   ];
 }
 
-/** The loader's cache, certificates, and what links in /usr/bin point to. */
+/** `minimal`: the loader's cache, certificates, and what links in /usr/bin point to. */
 const NEEDED = /^\/etc\/(ld\.so\.cache|ssl\/certs|pki\/.*|alternatives)$/;
-
-function shown(draft: Draft): readonly Mount[] {
-  const network = draft.spec.network.mode === "host" ? ["/etc/resolv.conf"] : [];
-  return [...Object.keys(draft.host.systemEtc).filter((path) => NEEDED.test(path)), ...network].map(
-    (path): Mount => ({
-      type: "bind",
-      source: path,
-      target: path,
-      readOnly: true,
-      noExec: true,
-      optional: true,
-    }),
-  );
-}

@@ -25,6 +25,7 @@ type Maps =
 
 export function mapIdentity(draft: Draft): Maps {
   const { uid, gid } = draft.spec.identity;
+  refuseRoot(draft);
   const maps = chooseMaps(draft);
   const decision = draft.decide({
     id: "identity.map",
@@ -83,6 +84,21 @@ export function mapIdentity(draft: Draft): Maps {
     { target: `uid ${uid}` },
   );
   return maps;
+}
+
+/** Capabilities or not: many programs, and many bugs, treat uid 0 as something special. */
+function refuseRoot(draft: Draft): void {
+  const { allowRoot } = draft.spec.identity;
+  for (const name of ["uid", "gid"] as const) {
+    if (allowRoot || draft.spec.identity[name] !== 0) continue;
+    draft.problem({
+      kind: "profile-contradiction",
+      pointer: `/identity/${name}`,
+      message: `${name} 0 is not allowed by this profile`,
+      expected: "an id from 1 to 4294967294",
+      hint: "another id, or --set /identity/allowRoot=true",
+    });
+  }
 }
 
 function chooseMaps(draft: Draft): Maps {

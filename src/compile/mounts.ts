@@ -24,7 +24,7 @@ import {
 import type { Operand } from "../program/program.ts";
 import { cloneNode } from "./devices.ts";
 import type { Draft } from "./draft.ts";
-import { systemEtc } from "./etc.ts";
+import { generatedEtc, hostEtc } from "./etc.ts";
 import type { Check } from "./plan.ts";
 import { linkSystemDirectories } from "./root.ts";
 import { cloneOwnedTree, needsTranslation } from "./translate.ts";
@@ -35,6 +35,7 @@ import {
   makeDirectories,
   makeFileSystem,
   OPEN_HOW_SIZE,
+  openHostFile,
   openHow,
   parentOf,
   setAttributes,
@@ -52,8 +53,9 @@ export function mountAll(draft: Draft): void {
   const { root } = draft.spec.filesystem;
   if (root.type === "system") {
     linkSystemDirectories(draft, "filesystem.root");
-    for (const mount of systemEtc(draft))
+    for (const mount of generatedEtc(draft))
       mountOne(draft, { mount, pointer: "/filesystem/root", reason: "part of a system root" });
+    for (const path of hostEtc(draft, "file")) copyFile(draft, path);
   }
   const wanted = draft.spec.filesystem.mounts.map((mount, index) => ({
     mount,
@@ -237,6 +239,44 @@ function writeFile(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mou
     });
     at.expect(`${id}.whole`, "written to the last byte", written, bytes, "ENOSPC", { target: mount.target });
   }
+  at.call(`${id}.close`, "done with it", "close", [file]);
+  at.label(`${id}.done`);
+}
+
+/** Far more than any of these files has; sendfile(2) takes no more than that at once. */
+const COPY_LIMIT = 0x7fff_f000;
+
+/** A copy of a host file, made at every launch: what a bind would share stays apart. */
+function copyFile(draft: Draft, path: string): void {
+  const id = `copy:${path}`;
+  const decision = draft.decide({
+    id,
+    control: "filesystem",
+    setting: "a copy of the host's file",
+    pointer: "/filesystem/root",
+    status: "full",
+    reason: "part of a system root",
+  });
+  const real = draft.request.paths[path]?.real ?? path;
+  const source = openHostFile(draft, decision, id, real);
+  const at = draft.phase("init.mounts", decision);
+  const { O_NOFOLLOW } = OPEN_FLAGS[draft.host.arch];
+  makeDirectories(draft, at, id, parentOf(path));
+  const file = at.call(
+    `${id}.make`,
+    "a file of our own",
+    "openat",
+    [result("root"), draft.text(path.slice(1)), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0o444],
+    {
+      target: path,
+      onError: { errnos: { EEXIST: `${id}.done` } },
+    },
+  );
+  at.call(`${id}.copy`, "its content", "sendfile", [file, source, 0, COPY_LIMIT], { target: path });
+  const rest = at.call(`${id}.rest`, "nothing of it is left", "sendfile", [file, source, 0, COPY_LIMIT], {
+    target: path,
+  });
+  at.expect(`${id}.whole`, "copied to the last byte", rest, 0, "ENOSPC", { target: path });
   at.call(`${id}.close`, "done with it", "close", [file]);
   at.label(`${id}.done`);
 }

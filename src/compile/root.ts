@@ -16,12 +16,14 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { hostEtc } from "./etc.ts";
 import { cloneOwnedTree } from "./translate.ts";
 import {
   attach,
   cloneHostTree,
   closeMount,
   type FileSystemOption,
+  makeDirectories,
   makeFileSystem,
   openHostPath,
   stackOnRoot,
@@ -88,7 +90,7 @@ function describe(draft: Draft): string {
 
 /** system, closure and empty: a tmpfs of ours; the host's directories become layers mounted into it. */
 function buildSkeleton(draft: Draft, decision: string): void {
-  const { write, writeSize, root } = draft.spec.filesystem;
+  const { write, writeSize } = draft.spec.filesystem;
   const at = draft.phase("init.root", decision);
   if (write === "none") {
     makeFileSystem(
@@ -112,13 +114,25 @@ function buildSkeleton(draft: Draft, decision: string): void {
       { target: "/" },
     );
     stackOnRoot(draft, at, "root.stack", result("root.fs.mount"));
-    for (const layer of systemLayers(draft)) addReadOnlyLayer(draft, layer, root.type === "system");
+    // Still empty, and nobody's but ours: the second layer that an overlay without writes needs.
+    makeDirectories(draft, at, "root", "/proc");
+    const empty = { above: result("root"), name: "proc" };
+    for (const layer of [...systemLayers(draft), ...etcLayers(draft)]) addReadOnlyLayer(draft, layer, empty);
     return;
   }
   // One tmpfs (or the author's directory) holds the root and the upper layers, so that one limit covers all writes.
   const above = openUpper(draft, decision, typeof write === "object" ? write.directory : null, writeSize);
   at.call("root.make", "the root's own files", "mkdirat", [above, draft.text("root"), 0o755], EXISTS);
   for (const layer of systemLayers(draft)) addWritableLayer(draft, layer, above);
+  // Not in the root: what an earlier run left in a kept one may be links, and the host's tree is still here.
+  at.call(
+    "empty.make",
+    "the second layer that an overlay without writes needs",
+    "mkdirat",
+    [above, draft.text("empty"), 0o755],
+    EXISTS,
+  );
+  for (const layer of etcLayers(draft)) addReadOnlyLayer(draft, layer, { above, name: "empty" });
   at.call(
     "root.clone",
     "the root is a directory of it, so that upper layers stay out of sight",
@@ -135,6 +149,21 @@ function buildSkeleton(draft: Draft, decision: string): void {
     { target: "/" },
   );
   stackOnRoot(draft, at, "root.stack", result("root.clone"));
+}
+
+/** Directories of the host's /etc that a system root shows. */
+function etcLayers(draft: Draft): readonly Layer[] {
+  return hostEtc(draft, "directory").map((path) => ({
+    id: `etc:${path}`,
+    source: draft.request.paths[path]?.real ?? path,
+    target: path,
+  }));
+}
+
+/** An empty directory that the payload cannot reach before the overlay is made. */
+interface EmptyDirectory {
+  readonly above: Operand;
+  readonly name: string;
 }
 
 const EXISTS = { onError: { errnos: { EEXIST: "next" } } } as const;
@@ -209,9 +238,9 @@ export function linkSystemDirectories(draft: Draft, decision: string): void {
   }
 }
 
-function addReadOnlyLayer(draft: Draft, layer: Layer, overlayWanted: boolean): void {
+function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirectory): void {
   const attributes = { readOnly: true, noExec: false, noDev: true };
-  const shared = overlayWanted && !draft.host.overlay.available;
+  const shared = !draft.host.overlay.available;
   const own = draft.decide({
     id: `mount:${layer.target}`,
     control: "filesystem",
@@ -235,22 +264,13 @@ function addReadOnlyLayer(draft: Draft, layer: Layer, overlayWanted: boolean): v
   }
   openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
   const at = draft.phase("init.root", own);
-  const name = layer.target.slice(1);
-  at.call(
-    `${layer.id}.point.make`,
-    "its mount point, and the empty second layer that an overlay without writes needs",
-    "mkdirat",
-    [result("root"), draft.text(name), 0o755],
-    { target: layer.target },
-  );
-  draft.directories.add(name);
-  const lower = draft.buffer(`lower.${layer.id}`, 128);
+  const lower = draft.buffer(`lower.${layer.id}`, 256);
   at.format(`${layer.id}.lower`, "by descriptor: no path to race, none to escape from", lower, [
     { text: "/proc/self/fd/" },
     { decimal: result(`${layer.id}.open`) },
     { text: ":/proc/self/fd/" },
-    { decimal: result("root") },
-    { text: `/${name}` },
+    { decimal: empty.above },
+    { text: `/${empty.name}` },
   ]);
   const tree = makeFileSystem(
     draft,

@@ -20,7 +20,9 @@ import {
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
   O_CLOEXEC,
+  O_NONBLOCK,
   O_PATH,
+  O_RDONLY,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
   RESOLVE_IN_ROOT,
@@ -87,6 +89,20 @@ export function openHostPath(draft: Draft, at: Listing, id: string, path: string
     ],
     { target: path },
   );
+}
+
+/** Open a host file for reading, with the same care; never waits on what turned out to be a fifo. */
+export function openHostFile(draft: Draft, decision: string, id: string, path: string): Operand {
+  const how = openHow(draft, O_RDONLY | O_NONBLOCK | O_CLOEXEC, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+  return draft
+    .phase("init.sources", decision)
+    .call(
+      `${id}.open`,
+      "with the caller's rights, before the identity changes",
+      "openat2",
+      [AT_FDCWD, draft.text(path), how, OPEN_HOW_SIZE],
+      { target: path },
+    );
 }
 
 /** mount_setattr(2), recursive: read-only holds for submounts as well. */
