@@ -38,6 +38,7 @@ const ETC_FILES = new Set([
   "protocols",
   "rpc",
   "services",
+  "shells",
   "alternatives",
   "fonts",
   "perl",

@@ -8,7 +8,6 @@ import type {
   IdMapping,
   Namespace,
   ProcMode,
-  Root,
   SeccompCondition,
   Spec,
   Status,
@@ -37,6 +36,12 @@ export type AuthorMount =
     }
   | { readonly type: "file"; readonly target: string; readonly content: string; readonly mode?: string }
   | { readonly type: "symlink"; readonly target: string; readonly link: string };
+
+export type AuthorRoot =
+  | { readonly type: "system"; readonly etc?: "minimal" | "tools" }
+  | { readonly type: "closure" }
+  | { readonly type: "directory"; readonly path: string }
+  | { readonly type: "empty" };
 
 export interface AuthorSeccompRule {
   readonly names?: readonly string[] | null;
@@ -78,10 +83,11 @@ export interface AuthorProfile {
       | "auto"
       | "subordinate"
       | { readonly uidMappings: readonly IdMapping[]; readonly gidMappings: readonly IdMapping[] };
+    readonly allowRoot: boolean;
     readonly hostname: string;
   };
   readonly filesystem: {
-    readonly root: Root;
+    readonly root: AuthorRoot;
     readonly write: "none" | "ephemeral" | { readonly directory: string };
     readonly writeSize: AuthorSize;
     readonly proc: ProcMode;

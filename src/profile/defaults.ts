@@ -20,9 +20,9 @@ export const DEFAULTS = {
     cgroup: true,
     time: true,
   },
-  identity: { uid: 1000, gid: 1000, map: "auto", hostname: "sandbox" },
+  identity: { uid: 1000, gid: 1000, map: "auto", allowRoot: false, hostname: "sandbox" },
   filesystem: {
-    root: { type: "system" },
+    root: { type: "system", etc: "minimal" },
     write: "none",
     writeSize: "256M",
     proc: "pids",
@@ -80,6 +80,9 @@ export const DEFAULTS = {
     audit: "full",
   },
 } as const;
+
+/** Default inside a root, which replaces an inherited one as a whole. */
+export const ROOT_DEFAULTS = { system: { etc: "minimal" } } as const;
 
 /** Defaults inside a mount; noexec where data lives. */
 export const MOUNT_DEFAULTS = {

@@ -1,6 +1,6 @@
 /** `filesystem`: OCI option lists → flags, sizes → bytes, modes → bits, device names looked up. */
-import type { AuthorMount, AuthorProfile } from "./author.ts";
-import { MOUNT_DEFAULTS } from "./defaults.ts";
+import type { AuthorMount, AuthorProfile, AuthorRoot } from "./author.ts";
+import { MOUNT_DEFAULTS, ROOT_DEFAULTS } from "./defaults.ts";
 import { checkAbsolute } from "./paths.ts";
 import type { Report } from "./report.ts";
 import { DEVICES, type Mount, type Root, type Spec, type Write } from "./spec.ts";
@@ -34,9 +34,16 @@ function mounts(list: readonly AuthorMount[], report: Report): readonly Mount[] 
     .map((mount, index) => normaliseMount(mount, `/filesystem/mounts/${index}`, report));
 }
 
-function root(author: Root, report: Report): Root {
-  if (author.type !== "directory") return { type: author.type };
-  return { type: "directory", path: checkAbsolute(author.path, "/filesystem/root/path", report) };
+function root(author: AuthorRoot, report: Report): Root {
+  switch (author.type) {
+    case "system":
+      return { type: "system", etc: author.etc ?? ROOT_DEFAULTS.system.etc };
+    case "directory":
+      return { type: "directory", path: checkAbsolute(author.path, "/filesystem/root/path", report) };
+    case "closure":
+    case "empty":
+      return { type: author.type };
+  }
 }
 
 function write(author: AuthorProfile["filesystem"]["write"], report: Report): Write {

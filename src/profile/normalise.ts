@@ -23,6 +23,7 @@ export function normalise(author: AuthorProfile, name: string, report: Report): 
       uid: author.identity.uid,
       gid: author.identity.gid,
       map: idMap(author.identity.map, report),
+      allowRoot: author.identity.allowRoot,
       hostname: hostname(author.identity.hostname, report),
     },
     filesystem: normaliseFilesystem(author.filesystem, report),

@@ -32,13 +32,14 @@ export type IdMap =
 
 /**
  * The root that the payload sees.
- * - `system`: the host's /usr (and /bin, /lib, ... as the host has them) read-only, plus a generated minimal /etc.
+ * - `system`: the host's /usr (and /bin, /lib, ... as the host has them) read-only, plus a generated /etc: `minimal`, or with
+ *   the host's configuration of ordinary tools that holds no secret (`tools`).
  * - `closure`: only the program, its ELF interpreter and its DT_NEEDED closure.
  * - `directory`: a directory with a root file system; its content is assumed hostile.
  * - `empty`: nothing but what `mounts` and `devices` add.
  */
 export type Root =
-  | { readonly type: "system" }
+  | { readonly type: "system"; readonly etc: "minimal" | "tools" }
   | { readonly type: "closure" }
   | { readonly type: "directory"; readonly path: string }
   | { readonly type: "empty" };
@@ -214,6 +215,8 @@ export interface Spec {
     readonly uid: number;
     readonly gid: number;
     readonly map: IdMap;
+    /** False refuses uid or gid 0 inside. */
+    readonly allowRoot: boolean;
     readonly hostname: string;
   };
   readonly filesystem: {

@@ -240,7 +240,7 @@ const SPEC: Spec = {
     cgroup: true,
     time: true,
   },
-  identity: { uid: 1000, gid: 1001, map: "auto", hostname: "sandbox" },
+  identity: { uid: 1000, gid: 1001, map: "auto", allowRoot: true, hostname: "sandbox" },
   filesystem: {
     root: { type: "empty" },
     write: "none",

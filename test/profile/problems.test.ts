@@ -177,7 +177,21 @@ describe("a field that does not fit is refused where it is written", () => {
     ],
     [
       { filesystem: { root: { type: "system", path: "/x" } } },
-      ['p.json:1:57 /filesystem/root/path: "path" is not known here; expected only "type"'],
+      ['p.json:1:57 /filesystem/root/path: "path" is not known here; expected one of "type", "etc"'],
+    ],
+    [
+      { filesystem: { root: { type: "system", etc: "tool" } } },
+      [
+        'p.json:1:63 /filesystem/root/etc: "tool" is not a choice; expected one of "minimal", "tools"; did you mean "tools"?',
+      ],
+    ],
+    [
+      { filesystem: { root: { type: "closure", etc: "tools" } } },
+      ['p.json:1:58 /filesystem/root/etc: "etc" is not known here; expected only "type"'],
+    ],
+    [
+      { identity: { allowRoot: "yes" } },
+      ['p.json:1:43 /identity/allowRoot: "yes" is a text; expected true or false'],
     ],
     [
       { filesystem: { write: "ephemral" } },

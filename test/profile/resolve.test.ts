@@ -46,6 +46,25 @@ describe("the shipped profiles", () => {
     }
   });
 
+  test.each([
+    ["base", "minimal", false],
+    ["strict", "minimal", false],
+    ["judge", "minimal", false],
+    ["standard", "tools", true],
+    ["build", "tools", true],
+  ])("%s has a %s /etc, and allows uid 0: %s", (name, etc, allowRoot) => {
+    const { spec } = resolveShipped(name);
+    expect(spec.filesystem.root).toEqual({ type: "system", etc });
+    expect(spec.identity.allowRoot).toBe(allowRoot);
+  });
+
+  test("none binds anything of the host", () => {
+    for (const name of SHIPPED) {
+      const mounts = resolveShipped(name).spec.filesystem.mounts;
+      expect(mounts.filter(({ type }) => type === "bind")).toEqual([]);
+    }
+  });
+
   test("strict limits everything and lets nothing that is written run", () => {
     const { spec } = resolveShipped("strict");
     expect(spec.filesystem.write).toBe("none");
@@ -108,6 +127,19 @@ describe("extends", () => {
     expect(result.ok && result.value.spec.filesystem.root).toEqual({ type: "empty" });
     const pasted = resolveMembers({ seccomp: { defaultAction: "SCMP_ACT_ALLOW" } });
     expect(pasted.spec.seccomp).toEqual({ defaultAction: "SCMP_ACT_ALLOW", syscalls: [] });
+  });
+
+  test("a system root without etc has the minimal one, whatever was inherited", () => {
+    const { spec } = resolveMembers({ extends: "standard", filesystem: { root: { type: "system" } } });
+    expect(spec.filesystem.root).toEqual({ type: "system", etc: "minimal" });
+  });
+
+  test("nobody who says nothing is root", () => {
+    const result = resolveText('{"seccomp": null}');
+    expect(result).toMatchObject({
+      ok: true,
+      value: { spec: { identity: { uid: 1000, gid: 1000, allowRoot: false } } },
+    });
   });
 
   test("seccomp: null turns the filter off, and leaving it out is refused", () => {
