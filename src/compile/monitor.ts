@@ -15,12 +15,33 @@ import {
   SIGSET_SIZE,
   WALL,
 } from "../program/constants.ts";
-import { PARENT_DEATH_SIGNAL } from "../program/program.ts";
+import { type Operand, PARENT_DEATH_SIGNAL } from "../program/program.ts";
+import { SIGNAL } from "../program/signal.ts";
 import type { Draft } from "./draft.ts";
 
 /** Block all signals (they are handled in the supervise loop only), tie the monitor to its supervisor, name the run. */
 export function startMonitor(draft: Draft, decision: string): void {
   const at = draft.phase("monitor.start", decision);
+  // An ignored signal survives execve, and is never queued: without these three the monitor would wait for ever.
+  for (const [name, number] of [
+    ["SIGCHLD", SIGNAL.SIGCHLD],
+    ["SIGALRM", SIGNAL.SIGALRM],
+    ["parent-death", PARENT_DEATH_SIGNAL],
+  ] as const) {
+    at.call(
+      `signals.default.${name}`,
+      "whoever started us may have ignored it",
+      "rt_sigaction",
+      [number, defaultAction(draft), 0, SIGSET_SIZE],
+      { target: name },
+    );
+  }
+  at.call(
+    "umask.clear",
+    "modes are what the steps say, not what the caller's umask leaves of them",
+    "umask",
+    [0],
+  );
   const blocked = draft.bytes("ff".repeat(8), 8);
   at.call("signals.block", "handle signals in one place, none during set-up", "rt_sigprocmask", [
     SIG_BLOCK,
@@ -63,6 +84,11 @@ export function startMonitor(draft: Draft, decision: string): void {
   draft.buffer("time.start", 16);
   draft.buffer("time.end", 16);
   at.call("time.start", "wall time starts", "clock_gettime", [CLOCK_MONOTONIC, buffer("time.start")]);
+}
+
+/** struct sigaction with SIG_DFL: handler, flags, restorer and mask, all zero. */
+export function defaultAction(draft: Draft): Operand {
+  return draft.bytes("00".repeat(32), 8);
 }
 
 /** A closed descriptor 0, 1 or 2 would be taken by the next open, and the payload would inherit that. */

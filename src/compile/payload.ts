@@ -21,7 +21,9 @@ import {
   SIG_SETMASK,
   SIGSET_SIZE,
 } from "../program/constants.ts";
+import { SIGNAL, signalName } from "../program/signal.ts";
 import type { Draft } from "./draft.ts";
+import { defaultAction } from "./monitor.ts";
 import { isShown, workingDirectory } from "./visible.ts";
 
 /**
@@ -141,12 +143,36 @@ export function prepareProcess(draft: Draft): void {
     [draft.text(workdir)],
     { target: workdir },
   );
-  at("process.signals", "default mask", "/process").call(
-    "signals.unblock",
-    "as a program expects them",
-    "rt_sigprocmask",
-    [SIG_SETMASK, draft.bytes("00".repeat(8), 8), 0, SIGSET_SIZE],
-  );
+  resetSignals(draft);
+}
+
+/** Dispositions and mask survive execve: a caller that ignores SIGPIPE must not decide how the payload ends. */
+function resetSignals(draft: Draft): void {
+  const decision = draft.decide({
+    id: "process.signals",
+    control: "process",
+    setting: "default dispositions and mask",
+    pointer: "/process",
+    status: "full",
+    check: { kind: "status", field: "SigIgn", expected: "0000000000000000" },
+  });
+  const at = draft.phase("payload.process", decision);
+  for (let signal = 1; signal <= 64; signal += 1) {
+    if (signal === SIGNAL.SIGKILL || signal === SIGNAL.SIGSTOP) continue;
+    at.call(
+      `signals.default.${signal}`,
+      "as a program expects it",
+      "rt_sigaction",
+      [signal, defaultAction(draft), 0, SIGSET_SIZE],
+      { target: signalName(signal) },
+    );
+  }
+  at.call("signals.unblock", "as a program expects them", "rt_sigprocmask", [
+    SIG_SETMASK,
+    draft.bytes("00".repeat(8), 8),
+    0,
+    SIGSET_SIZE,
+  ]);
 }
 
 export function setEnvironment(draft: Draft): void {
