@@ -1,0 +1,50 @@
+/**
+ * Writes the figures of one run of the bench into the README:
+ *
+ *   node bench/run.mjs --json | node test/docs/figures.mjs
+ *
+ * Take a machine that does nothing else; what the README says is what was printed.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, release } from "node:os";
+import { fileURLToPath } from "node:url";
+
+const README = fileURLToPath(new URL("../../README.md", import.meta.url));
+const { node, report } = JSON.parse(readFileSync(0, "utf8"));
+
+/** What is quoted, by the bench's own names. */
+const QUOTED = [
+  ["launcher / bwrap", "compiled launcher, with its filter / bubblewrap without one, same work"],
+  ["launcher / bare", "compiled launcher / the bare namespaces and an exec"],
+  ["launcher, strict / bwrap", "the same under `strict`, with limits and cgroups / bubblewrap"],
+  ["sandbox.run / spawn bwrap", "library, cgroup and audit log included / spawning bubblewrap from Node"],
+  ["sandbox run / node -e 0", "command line / `node -e 0`"],
+  ["filtered / unfiltered", "`getppid` under the filter of `strict` / without"],
+  ["monitor", "resident memory of the monitor"],
+  ["init", "resident memory of init"],
+  ["left behind: processes", "processes left behind by 64 sandboxes at once and 1,000 in a row"],
+  ["left behind: mounts", "mounts left behind"],
+  ["left behind: cgroups", "cgroups left behind"],
+  ["left behind: descriptors", "descriptors left behind"],
+];
+
+const rows = report.flatMap((section) => section.rows);
+const lines = QUOTED.flatMap(([name, text]) => {
+  const row = rows.find(({ what }) => what === name);
+  if (row === undefined || row.value === "-") return [];
+  return [`| ${text} | ${row.value} | ${row.target} |`];
+});
+const made = [
+  `Medians of one interleaved run of \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: Linux ${release()}, ${availableParallelism()} CPUs, Node ${node}.`,
+  "",
+  "| | measured | aim |",
+  "|---|---|---|",
+  ...lines,
+];
+const text = readFileSync(README, "utf8");
+const replaced = text.replace(
+  /(<!-- figures[^>]*-->\n)[\s\S]*?(<!-- end of figures -->)/,
+  (_, start, end) => `${start}${made.join("\n")}\n${end}`,
+);
+if (!replaced.includes(made[0])) throw new Error("README.md has no part for figures");
+writeFileSync(README, replaced);
