@@ -4,17 +4,14 @@
  * Pure. Takes the plan, the shared memory and what the supervisor saw; gives the outcome. Never turns a failure of
  * the launch into a result of the payload: whatever is not certain is "launch-failed".
  */
-import type { LaunchPlan } from "../compile/plan.ts";
 import { errnoName } from "../program/errno.ts";
-import type { stepOrder } from "../program/program.ts";
 import { hintFor } from "./hints.ts";
 import type { Header, MemoryImage } from "./memory.ts";
 import type { DegradedStep, LaunchErrorData, Outcome, Reason, Usage } from "./outcome.ts";
 import { type OwnNamespaces, readBack } from "./read-back.ts";
+import type { RunPlan, StepFacts } from "./sheet.ts";
 import { measureUsage } from "./usage.ts";
 import { decodeWaitStatus, type Ended } from "./wait-status.ts";
-
-export type OrderedStep = ReturnType<typeof stepOrder>[number];
 
 /** Why the supervisor ended a run. */
 export type StopReason = Extract<
@@ -39,8 +36,8 @@ export interface Observation {
 }
 
 export function decodeOutcome(
-  plan: LaunchPlan,
-  steps: readonly OrderedStep[],
+  plan: RunPlan,
+  steps: readonly StepFacts[],
   memory: MemoryImage,
   seen: Observation,
 ): Outcome {
@@ -82,7 +79,7 @@ function effectiveStop(header: Header, { stop }: Observation): StopReason | null
 }
 
 function findLaunchError(
-  steps: readonly OrderedStep[],
+  steps: readonly StepFacts[],
   header: Header,
   ended: Ended | null,
   { command, monitorSignal }: Observation,
@@ -134,14 +131,14 @@ export function makeLaunchError(failure: Omit<LaunchErrorData, "hint">): LaunchE
 }
 
 /** The system call a step stands for. */
-function callOf(step: OrderedStep): string {
+function callOf(step: StepFacts): string {
   switch (step.kind) {
     case "call":
-      return step.call;
+      return step.call ?? "";
     case "spawn":
       return step.cgroup === undefined ? "clone" : "clone3";
     case "run":
-      return step.path.slice(step.path.lastIndexOf("/") + 1);
+      return step.path?.slice(step.path.lastIndexOf("/") + 1) ?? "";
     case "exec":
       return "execve";
     case "supervise":
@@ -159,13 +156,12 @@ function callOf(step: OrderedStep): string {
   }
 }
 
-function targetOf(step: OrderedStep): string {
-  if (step.kind === "run") return step.path;
-  return (step.kind === "call" || step.kind === "expect" ? step.target : undefined) ?? "";
+function targetOf(step: StepFacts): string {
+  return (step.kind === "run" ? step.path : step.target) ?? "";
 }
 
 /** Why a payload that ended by itself, or was ended by a limit of the kernel, is no longer running. */
-function classify(plan: LaunchPlan, usage: Usage, ended: Ended | null): Reason {
+function classify(plan: RunPlan, usage: Usage, ended: Ended | null): Reason {
   if (ended === null) return "launch-failed";
   if (ended.signal === "SIGSYS") return "seccomp-kill";
   if (ended.signal === "SIGXFSZ") return "file-size-limit";
@@ -184,13 +180,13 @@ function classify(plan: LaunchPlan, usage: Usage, ended: Ended | null): Reason {
 const CLEANUP: ReadonlySet<string> = new Set(["close", "unlinkat", "kill", "wait4", "clock_nanosleep"]);
 
 function findDegraded(
-  plan: LaunchPlan,
-  steps: readonly OrderedStep[],
+  plan: RunPlan,
+  steps: readonly StepFacts[],
   memory: MemoryImage,
 ): readonly DegradedStep[] {
   const degraded: DegradedStep[] = [];
   for (const [index, step] of steps.entries()) {
-    if (step.kind !== "call" || step.onError !== "continue" || CLEANUP.has(step.call)) continue;
+    if (step.kind !== "call" || step.onError !== "continue" || CLEANUP.has(step.call ?? "")) continue;
     const result = memory.resultAt(index);
     if (result >= 0n || result < -4095n) continue;
     const errno = errnoName(Number(-result));
@@ -199,7 +195,7 @@ function findDegraded(
     degraded.push({
       step: step.id,
       decision: step.decision,
-      call: step.call,
+      call: callOf(step),
       errno,
       target: step.target ?? "",
     });

@@ -11,10 +11,10 @@ import { availableParallelism } from "node:os";
 import { performance } from "node:perf_hooks";
 import type { LaunchPlan, SupervisorPlan } from "../compile/plan.ts";
 import { bug } from "../problems.ts";
-import { type Layout, layoutMemory, PARENT_DEATH_SIGNAL, stepOrder } from "../program/program.ts";
+import { PARENT_DEATH_SIGNAL } from "../program/program.ts";
 import { CgroupPrepareError, cgroupPaths, cpuClock, prepareCgroup, removeCgroups } from "./cgroup.ts";
 import { watchCpuTime } from "./cpu-watch.ts";
-import { decodeOutcome, makeLaunchError, type OrderedStep, type StopReason } from "./decode.ts";
+import { decodeOutcome, makeLaunchError, type StopReason } from "./decode.ts";
 import { errorCode } from "./errors.ts";
 import { type PreparedImage, prepareImage } from "./image.ts";
 import {
@@ -30,16 +30,14 @@ import { collectOutputs, feedInput, type Input, type Output, stdioEntry } from "
 import { mismatches, type NamespaceName, type OwnNamespaces } from "./read-back.ts";
 import { recoverRun } from "./recover.ts";
 import { makeRunId } from "./run-id.ts";
+import { type LaunchSheet, makeSheet, type StepFacts } from "./sheet.ts";
 import { relaySignals, type SignalRelay } from "./signals.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 import { noUsage } from "./usage.ts";
 
 /** A plan that is ready to run, any number of times, also at once. */
-export interface PreparedLaunch {
-  readonly plan: LaunchPlan;
+export interface PreparedLaunch extends LaunchSheet {
   readonly image: PreparedImage;
-  readonly layout: Layout;
-  readonly steps: readonly OrderedStep[];
   /** Lets go of the image. Runs that were started go on. */
   close(): void;
 }
@@ -95,14 +93,13 @@ export interface LaunchRequest {
 
 /** Makes the image executable and computes what all runs of it share. Throws the system's error when it cannot. */
 export function prepareLaunch(plan: LaunchPlan, image: Uint8Array): PreparedLaunch {
+  return prepareSheet(makeSheet(plan), image);
+}
+
+/** The same for a plan of which only the sheet is at hand. */
+export function prepareSheet(sheet: LaunchSheet, image: Uint8Array): PreparedLaunch {
   const prepared = prepareImage(image);
-  return {
-    plan,
-    image: prepared,
-    layout: layoutMemory(plan.program),
-    steps: stepOrder(plan.program),
-    close: () => prepared.close(),
-  };
+  return { ...sheet, image: prepared, close: () => prepared.close() };
 }
 
 /**
@@ -345,10 +342,9 @@ class Run {
 
   /** Nothing to do after an ordinary run: the launcher has removed what it made. */
   async #cleanUp(memory: MemoryImage, signal: string | null, wallTime: number): Promise<void> {
-    const { plan, steps } = this.#request.prepared;
+    const { plan, steps, init } = this.#request.prepared;
     const cgroups = cgroupPaths(plan.supervisor.cgroups, this.#runId);
     if (signal !== null) {
-      const init = steps.findIndex((step) => step.kind === "spawn" && step.role === "init");
       await recoverRun({ init: init === -1 ? 0 : Number(memory.resultAt(init)), cgroups, wallTime });
     } else if (cgroups.length > 0 && couldNotRemove(steps, memory)) {
       await removeCgroups(cgroups);
@@ -357,7 +353,7 @@ class Run {
 }
 
 /** Whether the launcher met a cgroup that it could not remove. */
-function couldNotRemove(steps: readonly OrderedStep[], memory: MemoryImage): boolean {
+function couldNotRemove(steps: readonly StepFacts[], memory: MemoryImage): boolean {
   return (
     memory.header.failedStep !== 0 ||
     steps.some(

@@ -42,6 +42,10 @@ export interface MemoryImage {
   bytes(buffer: string): Buffer | null;
 }
 
+/** Of a program and its layout only the buffers matter here. */
+type Inside = Pick<Program, "buffers">;
+type Place = Pick<Layout, "buffers" | "size">;
+
 export type Inputs = Readonly<Record<string, string | Uint8Array>>;
 
 /**
@@ -49,7 +53,7 @@ export type Inputs = Readonly<Record<string, string | Uint8Array>>;
  * Throws the system's error when there is no place for it; it is a bug when an input does not fit its buffer.
  * The caller closes the descriptor.
  */
-export function createMemory(program: Program, layout: Layout, inputs: Inputs): number {
+export function createMemory(program: Inside, layout: Place, inputs: Inputs): number {
   const fd = openAnonymousFile("plain", 0o600);
   try {
     ftruncateSync(fd, layout.size);
@@ -62,7 +66,7 @@ export function createMemory(program: Program, layout: Layout, inputs: Inputs): 
 }
 
 /** Declared inputs lie close together: one write over all of them. */
-function writeInputs(fd: number, program: Program, layout: Layout, inputs: Inputs): void {
+function writeInputs(fd: number, program: Inside, layout: Place, inputs: Inputs): void {
   const areas = program.buffers.flatMap(({ name, input }) => {
     if (input !== true) return [];
     const area = layout.buffers.get(name) ?? bug(`no place for buffer ${name}`);
@@ -83,7 +87,7 @@ function writeInputs(fd: number, program: Program, layout: Layout, inputs: Input
 }
 
 /** One read of all of it, after the launcher has ended. */
-export function readMemory(fd: number, layout: Layout): MemoryImage {
+export function readMemory(fd: number, layout: Place): MemoryImage {
   const bytes = Buffer.allocUnsafe(layout.size);
   const count = readSync(fd, bytes, 0, layout.size, 0);
   if (count !== layout.size) bug(`shared memory is ${count} bytes instead of ${layout.size}`);
@@ -91,7 +95,7 @@ export function readMemory(fd: number, layout: Layout): MemoryImage {
 }
 
 /** Decodes bytes laid out by `layoutMemory`. */
-export function viewMemory(bytes: Buffer, layout: Layout): MemoryImage {
+export function viewMemory(bytes: Buffer, layout: Place): MemoryImage {
   const area = (name: string): Buffer | null => {
     const place = layout.buffers.get(name);
     return place === undefined ? null : bytes.subarray(place.offset, place.offset + place.size);

@@ -14,7 +14,7 @@ function memoryOf(texts: Readonly<Record<string, string>>) {
   }
   const bytes = Buffer.alloc(offset);
   for (const [name, text] of Object.entries(texts)) bytes.write(text, buffers.get(name)?.offset ?? 0);
-  return viewMemory(bytes, { results: new Map(), buffers, size: offset });
+  return viewMemory(bytes, { buffers, size: offset });
 }
 
 const decide = (check: Check | null, status: Status = "full"): Decision => ({
