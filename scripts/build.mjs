@@ -1,7 +1,8 @@
 // Builds dist/: precompiled validators, then TypeScript (library), then the bundled command.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { buildIdModule } from "./build-id.mjs";
 
 const top = fileURLToPath(new URL("..", import.meta.url));
 
@@ -10,6 +11,9 @@ function run(command, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-for (const script of ["scripts/validators.mjs"]) if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+for (const script of ["scripts/validators.mjs"])
+  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
-for (const script of ["scripts/bundle.mjs"]) if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+writeFileSync(`${top}dist/build-id.js`, buildIdModule());
+for (const script of ["scripts/bundle.mjs"])
+  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);

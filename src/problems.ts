@@ -105,3 +105,9 @@ export class ProfileError extends Error {
 export function bug(message: string): never {
   throw new Error(`bug in sandbox: ${message}; please report it`);
 }
+
+/** The value; throws ProfileError with what is wrong instead. */
+export function unwrap<T>(checked: Checked<T>): T {
+  if (!checked.ok) throw new ProfileError(checked.problems);
+  return checked.value;
+}

@@ -5,31 +5,25 @@
  *
  * and around it the audit log: decisions before the launch, outcome after it.
  */
-import { createHash } from "node:crypto";
 import { isatty } from "node:tty";
 import { AuditError, type AuditLog, openAudit } from "./audit/log.ts";
-import { recordDecision, recordEnd, recordRunStart } from "./audit/records.ts";
+import { type DecisionRecord, recordDecision, recordEnd, recordRunStart } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
-import { compile, type Mode } from "./compile/index.ts";
+import type { Mode } from "./compile/index.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
-import { placesInside } from "./compile/visible.ts";
-import { encodeProgram } from "./encode/index.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
 import { probeHost } from "./host/probe.ts";
-import { probeCommand, probePaths } from "./host/request.ts";
 import { claimIds } from "./id-ranges.ts";
-import { type CompiledFilter, compileFilter } from "./kernel/filter.ts";
-import { type LaunchRequest, launch, type PreparedLaunch, prepareLaunch } from "./launch/launch.ts";
+import { type LaunchRequest, launch, type PreparedLaunch, prepareSheet } from "./launch/launch.ts";
 import { exitStatus, type Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
 import { makeRunId } from "./launch/run-id.ts";
-import { type Checked, type Problem, ProfileError, type Provenance } from "./problems.ts";
-import { profileFiles } from "./profile/files.ts";
-import { resolveProfile } from "./profile/resolve.ts";
-import type { Override, ResolvedProfile } from "./profile/spec.ts";
+import { Preparation } from "./prepare.ts";
+import type { ProfileBrief } from "./prepared-cache.ts";
+import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.ts";
+import type { Override, Resources } from "./profile/spec.ts";
 import { parseTime } from "./profile/units.ts";
-import { toCanonicalJson } from "./program/json.ts";
 import { signalNumber } from "./program/signal.ts";
 import { TOOL } from "./version.ts";
 
@@ -48,6 +42,8 @@ export interface SandboxOptions {
   readonly mode?: Mode;
   /** Machine to compile for; default: this one. Another one can be compiled for, not run. */
   readonly arch?: Arch;
+  /** Directory for compiled filters and prepared launches, see docs/decisions/0006-prepared-cache.md; null: none; default: our own. */
+  readonly cache?: string | null;
 }
 
 export interface RunOptions {
@@ -65,12 +61,12 @@ export interface RunOptions {
 
 /** A profile made ready for this host: resolved, compiled and encoded once, run any number of times, also at once. */
 export interface Sandbox {
-  /** The plan without a particular command. */
-  readonly plan: LaunchPlan;
+  /** What the profile limits. */
+  readonly limits: Resources;
   /** Run a command. Rejects with ProfileError when this command cannot be planned or logged; what happens to it is the outcome. */
   run(argv: readonly string[], options?: RunOptions): Promise<Outcome>;
-  /** The plan with what this command needs: nothing is run or logged. */
-  planFor(argv: readonly string[]): Promise<LaunchPlan>;
+  /** The plan with what this command needs, or without a particular command: nothing is run or logged. */
+  planFor(argv: readonly string[] | null): Promise<LaunchPlan>;
   /** A standalone launcher (mode "standalone"): with its own command, or taking one from its arguments. */
   compile(argv: readonly string[] | null): Promise<{ readonly image: Uint8Array; readonly plan: LaunchPlan }>;
   /** Let go of launcher and log. Runs that have started go on. */
@@ -80,85 +76,72 @@ export interface Sandbox {
 /** Make a sandbox. Rejects with ProfileError, which lists every problem with its place. */
 export async function createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const cwd = options.cwd ?? process.cwd();
-  const profile = unwrap(
-    resolveProfile(
-      { profile: options.profile ?? "strict", overrides: options.overrides ?? [], cwd },
-      profileFiles(),
-    ),
-  );
   const probed = probeHost();
   const host: HostFacts = options.arch === undefined ? probed : { ...probed, arch: options.arch };
-  const filter = await buildFilter(profile, host);
-  const redactor = unwrap(
-    createRedactor(
-      profile.spec.audit.redact,
-      { ...process.env, ...profile.spec.environment.set },
-      profile.provenance["/audit/redact"],
-    ),
-  );
-  const audit = options.audit?.file === null ? null : await open(profile, options.audit?.file);
-  try {
-    return new PreparedSandbox({
-      cwd,
-      mode: options.mode ?? "supervised",
-      profile,
-      host,
-      filter,
-      audit,
-      redactor,
-    });
-  } catch (error) {
-    audit?.close();
-    throw error;
-  }
-}
-
-interface Parts {
-  readonly cwd: string;
-  readonly mode: Mode;
-  readonly profile: ResolvedProfile;
-  readonly host: HostFacts;
-  readonly filter: CompiledFilter | null;
-  readonly audit: AuditLog | null;
-  readonly redactor: Redactor;
+  const preparation = await Preparation.open({
+    request: { profile: options.profile ?? "strict", overrides: options.overrides ?? [], cwd },
+    host,
+    mode: options.mode ?? "supervised",
+    cache: options.cache,
+  });
+  const { spec, redact } = preparation.brief;
+  const environment = { ...process.env, ...spec.environment.set };
+  const redactor = unwrap(createRedactor(spec.audit.redact, environment, redact));
+  const audit = options.audit?.file === null ? null : await open(preparation.brief, options.audit?.file);
+  return new PreparedSandbox(preparation, audit, redactor);
 }
 
 /** One way to run this sandbox: with this command's needs and these terminals. */
 interface Variant {
-  readonly plan: LaunchPlan;
+  readonly decisions: readonly DecisionRecord[];
   readonly planDigest: string;
   readonly launcherDigest: string;
   readonly prepared: PreparedLaunch;
 }
 
 class PreparedSandbox implements Sandbox {
-  readonly plan: LaunchPlan;
-  readonly #parts: Parts;
-  readonly #variants = new Map<string, Variant>();
+  readonly #preparation: Preparation;
+  readonly #audit: AuditLog | null;
+  readonly #redactor: Redactor;
+  readonly #variants = new Map<string, Promise<Variant>>();
+  #running = 0;
+  #closed = false;
   #cleaned = false;
 
-  constructor(parts: Parts) {
-    this.#parts = parts;
-    this.plan = unwrap(planLaunch(parts, null, []));
+  constructor(preparation: Preparation, audit: AuditLog | null, redactor: Redactor) {
+    this.#preparation = preparation;
+    this.#audit = audit;
+    this.#redactor = redactor;
   }
 
-  planFor(argv: readonly string[]): Promise<LaunchPlan> {
-    return Promise.resolve().then(() => unwrap(planLaunch(this.#parts, argv, this.#terminals({}))));
+  get limits(): Resources {
+    return this.#preparation.brief.spec.resources;
+  }
+
+  planFor(argv: readonly string[] | null): Promise<LaunchPlan> {
+    return this.#preparation.plan(argv, this.#terminals({}));
   }
 
   compile(
     argv: readonly string[] | null,
   ): Promise<{ readonly image: Uint8Array; readonly plan: LaunchPlan }> {
-    return Promise.resolve().then(() => {
-      const plan = unwrap(planLaunch(this.#parts, argv, []));
-      return { image: encodeProgram(plan.program), plan };
-    });
+    return this.#preparation.launcher(argv);
   }
 
   async run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    this.#running += 1;
+    try {
+      return await this.#run(argv, options);
+    } finally {
+      this.#running -= 1;
+      if (this.#closed && this.#running === 0) this.#release();
+    }
+  }
+
+  async #run(argv: readonly string[], options: RunOptions): Promise<Outcome> {
     const timeout = readTimeout(options.timeout);
     const terminals = this.#terminals(options);
-    const variant = this.#variant(argv, terminals);
+    const variant = await this.#variant(argv, terminals);
     this.#clean();
     const runId = makeRunId();
     this.#logStart(runId, argv, variant);
@@ -184,62 +167,78 @@ class PreparedSandbox implements Sandbox {
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.forwardSignals === undefined ? {} : { forwardSignals: options.forwardSignals }),
     });
-    return this.#logEnd(outcome, variant.plan);
+    return this.#logEnd(outcome, variant);
   }
 
   close(): void {
-    for (const { prepared } of this.#variants.values()) prepared.close();
+    this.#closed = true;
+    if (this.#running === 0) this.#release();
+  }
+
+  #release(): void {
+    for (const variant of this.#variants.values())
+      variant.then(
+        ({ prepared }) => prepared.close(),
+        // Its run was told.
+        () => undefined,
+      );
     this.#variants.clear();
-    this.#parts.audit?.close();
+    this.#audit?.close();
   }
 
   /** What is to be counted cannot be passed through untouched: the supervisor hands it on. */
   #outputs(options: RunOptions): Pick<LaunchRequest, "stdout" | "stderr"> {
-    const counted = this.#parts.profile.spec.resources.outputSize !== null;
-    const through = (output: Output | undefined, own: NodeJS.WriteStream): Output | undefined =>
-      counted && output === "inherit" ? own : output;
-    const stdout = through(options.stdout, process.stdout);
-    const stderr = through(options.stderr, process.stderr);
+    const counted = this.limits.outputSize !== null;
+    // Node makes its streams when they are first named, which takes milliseconds.
+    const through = (output: Output | undefined, own: "stdout" | "stderr"): Output | undefined =>
+      counted && output === "inherit" ? process[own] : output;
+    const stdout = through(options.stdout, "stdout");
+    const stderr = through(options.stderr, "stderr");
     return { ...(stdout === undefined ? {} : { stdout }), ...(stderr === undefined ? {} : { stderr }) };
   }
 
   /** Which of the standard descriptors are terminals that must not be handed to the payload. */
   #terminals(options: RunOptions): readonly number[] {
-    const { terminal } = this.#parts.profile.spec.process;
-    if (terminal === "never" || this.#parts.mode === "standalone") return [];
+    const { brief, mode } = this.#preparation;
+    if (brief.spec.process.terminal === "never" || mode === "standalone") return [];
     const streams = [options.stdin, options.stdout, options.stderr];
     return [0, 1, 2].filter((descriptor) => streams[descriptor] === "inherit" && isatty(descriptor));
   }
 
-  #variant(argv: readonly string[], terminals: readonly number[]): Variant {
-    const { root } = this.#parts.profile.spec.filesystem;
+  #variant(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
+    const { root } = this.#preparation.brief.spec.filesystem;
     const [name] = argv;
     const particular = name !== undefined && (name.includes("/") || root.type === "closure") ? name : "";
     const key = `${terminals.join()} ${particular}`;
     const known = this.#variants.get(key);
     if (known !== undefined) return known;
-    const plan = unwrap(planLaunch(this.#parts, argv, terminals));
-    const image = encodeProgram(plan.program);
-    const variant = {
-      plan,
-      planDigest: sha256(toCanonicalJson(plan)),
-      launcherDigest: sha256(image),
-      prepared: prepareLaunch(plan, image),
-    };
+    const variant = this.#prepare(argv, terminals);
     this.#variants.set(key, variant);
+    // What could not be planned now may be later: a path that was missing.
+    variant.catch(() => this.#variants.delete(key));
     return variant;
+  }
+
+  async #prepare(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
+    const { sheet, image, planDigest, launcherDigest } = await this.#preparation.parts(argv, terminals);
+    return {
+      decisions: sheet.plan.decisions.map((decision) => recordDecision(decision, this.#redactor)),
+      planDigest,
+      launcherDigest,
+      prepared: prepareSheet(sheet, image),
+    };
   }
 
   /** What a power cut or a killed supervisor left behind goes before the first run. */
   #clean(): void {
     if (this.#cleaned) return;
     this.#cleaned = true;
-    cleanStaleCgroups(this.#parts.host);
+    cleanStaleCgroups(this.#preparation.host);
   }
 
   #logStart(runId: string, argv: readonly string[], variant: Variant): void {
-    const { audit, profile, host, cwd, mode, redactor } = this.#parts;
-    if (audit === null) return;
+    if (this.#audit === null) return;
+    const { brief, host, cwd, mode } = this.#preparation;
     const start = recordRunStart(
       {
         tool: TOOL,
@@ -247,139 +246,46 @@ class PreparedSandbox implements Sandbox {
         facts: host,
         cwd,
         argv,
-        profile,
+        profile: brief,
         plan: variant.planDigest,
         launcher: variant.launcherDigest,
         mode,
       },
-      redactor,
+      this.#redactor,
     );
     try {
-      audit.append(runId, [
-        start,
-        ...variant.plan.decisions.map((decision) => recordDecision(decision, redactor)),
-      ]);
+      this.#audit.append(runId, [start, ...variant.decisions]);
     } catch (error) {
       if (!(error instanceof AuditError)) throw error;
-      if (profile.spec.audit.require || profile.spec.audit.onFailure !== "continue")
-        throw new ProfileError([error.problem]);
+      if (mustLog(brief)) throw new ProfileError([error.problem]);
     }
   }
 
   /** A run without its records is reported as such: the outcome is the only place left to say it. */
-  #logEnd(outcome: Outcome, plan: LaunchPlan): Outcome {
-    const { audit, profile, redactor } = this.#parts;
-    if (audit === null) return outcome;
+  #logEnd(outcome: Outcome, { prepared }: Variant): Outcome {
+    if (this.#audit === null) return outcome;
     const status = exitStatus(outcome, (name) => signalNumber(name) ?? 0);
     try {
-      audit.append(outcome.runId, recordEnd(outcome, plan.decisions, status, redactor));
+      const { decisions } = prepared.plan;
+      this.#audit.append(outcome.runId, recordEnd(outcome, decisions, status, this.#redactor));
       return outcome;
     } catch (error) {
       if (!(error instanceof AuditError)) throw error;
-      if (profile.spec.audit.onFailure === "continue") return outcome;
+      if (this.#preparation.brief.spec.audit.onFailure === "continue") return outcome;
       return { ...outcome, reason: "audit-failed" };
     }
   }
 }
 
-/** The plan for a command, or for none in particular. */
-function planLaunch(
-  parts: Parts,
-  argv: readonly string[] | null,
-  terminal: readonly number[],
-): Checked<LaunchPlan> {
-  const { profile, host, filter, cwd, mode } = parts;
-  const { spec } = profile;
-  const where: Provenance = { kind: "option", option: "command" };
-  const known = argv ?? (spec.filesystem.root.type === "closure" && mode === "standalone" ? [] : null);
-  const command =
-    known === null
-      ? null
-      : probeCommand(known, {
-          cwd,
-          root: spec.filesystem.root,
-          searchPath: spec.environment.set["PATH"] ?? "/usr/bin:/bin",
-          where,
-        });
-  if (command !== null && !command.ok) return command;
-  const facts = command?.value ?? null;
-  const paths = probePaths(
-    namedPaths(profile, host, cwd, [
-      ...(facts?.closure ?? []),
-      ...(facts?.hostPath == null ? [] : [facts.hostPath, ...placesInside(spec, facts.hostPath)]),
-    ]),
-  );
-  return compile(profile, {
-    host,
-    request: { cwd, paths, command: facts },
-    mode,
-    terminal,
-    filter: filter?.bytes ?? null,
-    command: argv,
-  });
-}
+const mustLog = ({ spec }: ProfileBrief): boolean =>
+  spec.audit.require || spec.audit.onFailure !== "continue";
 
-/** Every host path that the compiler will ask about. */
-function namedPaths(
-  { spec }: ResolvedProfile,
-  host: HostFacts,
-  cwd: string,
-  more: readonly string[],
-): readonly string[] {
-  const { root, write, mounts, masked } = spec.filesystem;
-  return [
-    cwd,
-    "/etc/resolv.conf",
-    ...masked,
-    ...Object.keys(host.systemEtc),
-    ...(root.type === "directory" ? [root.path] : []),
-    ...(typeof write === "object" ? [write.directory] : []),
-    ...mounts.flatMap((mount) => (mount.type === "bind" ? [mount.source] : [])),
-    ...more,
-  ];
-}
-
-async function buildFilter(
-  { spec, provenance }: ResolvedProfile,
-  host: HostFacts,
-): Promise<CompiledFilter | null> {
-  if (spec.seccomp === null) return null;
-  const locate = (pointer: string): Provenance => {
-    for (let at = pointer; ; at = at.slice(0, at.lastIndexOf("/"))) {
-      const found = provenance[at];
-      if (found !== undefined) return found;
-      if (at === "") return { kind: "default" };
-    }
-  };
-  return unwrap(
-    await compileFilter(spec.seccomp, {
-      arch: host.arch,
-      capabilities: spec.capabilities.bounding,
-      kernel: host.kernel,
-      locate,
-    }),
-  );
-}
-
-async function open(
-  { spec, provenance }: ResolvedProfile,
-  file: string | undefined,
-): Promise<AuditLog | null> {
-  const where: Provenance =
-    file === undefined ? (provenance["/audit"] ?? { kind: "default" }) : { kind: "flag", flag: "--audit" };
+async function open(brief: ProfileBrief, file: string | undefined): Promise<AuditLog | null> {
+  const where: Provenance = file === undefined ? brief.audit : { kind: "flag", flag: "--audit" };
   const opened = await openAudit({ file, where });
   if (opened.ok) return opened.value;
-  if (spec.audit.require || spec.audit.onFailure !== "continue") throw new ProfileError(opened.problems);
+  if (mustLog(brief)) throw new ProfileError(opened.problems);
   return null;
-}
-
-function unwrap<T>(checked: Checked<T>): T {
-  if (!checked.ok) throw new ProfileError(checked.problems);
-  return checked.value;
-}
-
-function sha256(bytes: string | Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function readTimeout(timeout: string | number | undefined): number | null {

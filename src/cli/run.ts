@@ -66,7 +66,10 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   if (flags.verbose && flags.quiet) problems.push(flagProblem("--quiet", "contradicts --verbose"));
   if (argv.length === 0) problems.push(commandMissing("run"));
 
-  const { createSandbox, exitStatus, signalNumber } = await import("../index.ts");
+  // Of the library only what a run needs: all of it takes milliseconds to load.
+  const { createSandbox } = await import("../sandbox.ts");
+  const { exitStatus } = await import("../launch/outcome.ts");
+  const { signalNumber } = await import("../program/signal.ts");
   const { renderDecisions, renderOutcome, renderUsage } = await import("./render-outcome.ts");
   try {
     await refuseRequest(problems, request);
@@ -84,7 +87,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
       });
       const status = exitStatus(outcome, (name) => signalNumber(name) ?? 0);
       if (report !== null) await writeReport(report, { exitStatus: status, ...outcome });
-      for (const { text, always } of renderOutcome(outcome, () => sandbox.plan.spec.resources)) {
+      for (const { text, always } of renderOutcome(outcome, () => sandbox.limits)) {
         if (always || !flags.quiet) complain(`sandbox: ${text}`);
       }
       if (flags.verbose) complain(renderUsage(outcome));

@@ -25,7 +25,7 @@ export function isShown(draft: Draft, path: string): boolean {
  * Host paths where a command's path may lie when the root is not the host's: in the rootfs, or under a bind that covers it. The request's
  * facts must include them.
  */
-export function placesInside({ filesystem }: Spec, path: string): readonly string[] {
+export function placesInside({ filesystem }: Pick<Spec, "filesystem">, path: string): readonly string[] {
   const binds = filesystem.mounts.flatMap((mount) =>
     mount.type === "bind" && isBelow(path, mount.target)
       ? [`${mount.source}${path.slice(mount.target.length)}`]

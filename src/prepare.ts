@@ -1,0 +1,141 @@
+/**
+ * One profile on one host: from the cache what it holds, else from the stages, which are loaded only then. Host facts and the bytes
+ * of profiles are read every time: the cache is asked by them.
+ */
+import type { Mode } from "./compile/index.ts";
+import type { LaunchPlan } from "./compile/plan.ts";
+import { placesInside } from "./compile/visible.ts";
+import type { HostFacts, RequestFacts } from "./host/facts.ts";
+import { probeCommand, probePaths } from "./host/request.ts";
+import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
+import { type Provenance, unwrap } from "./problems.ts";
+import { profileFiles } from "./profile/files.ts";
+import type { ProfileFiles, ProfileRequest } from "./profile/resolve.ts";
+import type { Stages } from "./stages.ts";
+
+export interface PreparationOptions {
+  readonly request: ProfileRequest;
+  readonly host: HostFacts;
+  readonly mode: Mode;
+  /** Directory of the caches; null: none; undefined: our own. */
+  readonly cache: string | null | undefined;
+}
+
+/** A profile that is known to be sound on this host. */
+export class Preparation {
+  readonly brief: ProfileBrief;
+  readonly host: HostFacts;
+  readonly mode: Mode;
+  readonly cwd: string;
+  readonly #stages: () => Promise<Stages>;
+  readonly #cache: PreparedCache | null;
+  readonly #key: string;
+
+  private constructor(
+    options: PreparationOptions,
+    stages: () => Promise<Stages>,
+    cache: PreparedCache | null,
+    key: string,
+    brief: ProfileBrief,
+  ) {
+    this.host = options.host;
+    this.mode = options.mode;
+    this.cwd = options.request.cwd;
+    this.#stages = stages;
+    this.#cache = cache;
+    this.#key = key;
+    this.brief = brief;
+  }
+
+  /** Rejects with ProfileError: every problem of the profile, and what it requires and this host cannot give. */
+  static async open(options: PreparationOptions): Promise<Preparation> {
+    const { request, host, mode } = options;
+    const files = readOnce(profileFiles());
+    let loaded: Promise<Stages> | null = null;
+    const stages = (): Promise<Stages> => {
+      loaded ??= import("./stages.ts").then(({ Stages }) => new Stages(options, files));
+      return loaded;
+    };
+    const cache = PreparedCache.open(options.cache);
+    const key = cache?.profileKey(request, host, mode) ?? "";
+    const known = cache?.readProfile(key, request, files) ?? null;
+    if (known !== null) return new Preparation(options, stages, cache, key, known);
+    const made = new Preparation(options, stages, cache, key, (await stages()).brief);
+    await made.plan(null, []);
+    cache?.writeProfile(key, made.brief);
+    return made;
+  }
+
+  /** The plan for a command, or for none in particular. Rejects with ProfileError. */
+  async plan(argv: readonly string[] | null, terminals: readonly number[]): Promise<LaunchPlan> {
+    return (await this.#stages()).plan(argv, this.#facts(argv), terminals);
+  }
+
+  /** A launcher that has its command, or takes it from its arguments. Rejects with ProfileError. */
+  async launcher(
+    argv: readonly string[] | null,
+  ): Promise<{ readonly image: Uint8Array; readonly plan: LaunchPlan }> {
+    return (await this.#stages()).launcher(argv, this.#facts(argv), []);
+  }
+
+  /** All that a run of this command with these terminals takes. Rejects with ProfileError. */
+  async parts(argv: readonly string[], terminals: readonly number[]): Promise<PreparedParts> {
+    const facts = this.#facts(argv);
+    const key = this.#cache?.launchKey(this.#key, this.brief, facts, terminals) ?? "";
+    const kept = this.#cache?.readLaunch(key);
+    if (kept != null) return kept;
+    const parts = await (await this.#stages()).parts(argv, facts, terminals);
+    this.#cache?.writeLaunch(key, parts);
+    return parts;
+  }
+
+  /** What the compiler must know of this host's paths and of the command. */
+  #facts(argv: readonly string[] | null): RequestFacts {
+    const { brief, host, mode, cwd } = this;
+    const { root } = brief.spec.filesystem;
+    const where: Provenance = { kind: "option", option: "command" };
+    const known = argv ?? (root.type === "closure" && mode === "standalone" ? [] : null);
+    const searchPath = brief.spec.environment.set["PATH"] ?? "/usr/bin:/bin";
+    const command = known === null ? null : unwrap(probeCommand(known, { cwd, root, searchPath, where }));
+    const more = [
+      ...(command?.closure ?? []),
+      ...(command?.hostPath == null ? [] : [command.hostPath, ...placesInside(brief.spec, command.hostPath)]),
+    ];
+    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more)), command };
+  }
+}
+
+/** What was compared with the cache is what is resolved: each file is read once. */
+function readOnce(files: ProfileFiles): ProfileFiles {
+  const seen = new Map<string, ReturnType<ProfileFiles["read"]>>();
+  return {
+    ...files,
+    read(path) {
+      const known = seen.get(path);
+      if (known !== undefined) return known;
+      const content = files.read(path);
+      seen.set(path, content);
+      return content;
+    },
+  };
+}
+
+/** Every host path that the compiler will ask about. */
+function namedPaths(
+  { spec }: ProfileBrief,
+  host: HostFacts,
+  cwd: string,
+  more: readonly string[],
+): readonly string[] {
+  const { root, write, mounts, masked } = spec.filesystem;
+  return [
+    cwd,
+    "/etc/resolv.conf",
+    ...masked,
+    ...Object.keys(host.systemEtc),
+    ...(root.type === "directory" ? [root.path] : []),
+    ...(typeof write === "object" ? [write.directory] : []),
+    ...mounts.flatMap((mount) => (mount.type === "bind" ? [mount.source] : [])),
+    ...more,
+  ];
+}

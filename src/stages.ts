@@ -1,0 +1,93 @@
+/**
+ * The pure stages, for one profile on one host. Nothing is done before it is asked for, and nothing twice.
+ *
+ *   profile --resolve--> spec --compile--> launch plan --encode--> launcher
+ */
+import { hash } from "node:crypto";
+import { compile } from "./compile/index.ts";
+import type { LaunchPlan } from "./compile/plan.ts";
+import { encodeProgram } from "./encode/index.ts";
+import type { RequestFacts } from "./host/facts.ts";
+import { type CompiledFilter, compileFilter } from "./kernel/filter.ts";
+import { makeSheet } from "./launch/sheet.ts";
+import type { PreparationOptions } from "./prepare.ts";
+import type { PreparedParts, ProfileBrief } from "./prepared-cache.ts";
+import { type Checked, type Provenance, unwrap } from "./problems.ts";
+import { type ProfileFiles, resolveProfile } from "./profile/resolve.ts";
+import type { ResolvedProfile } from "./profile/spec.ts";
+import { toCanonicalJson } from "./program/json.ts";
+
+export class Stages {
+  readonly #options: PreparationOptions;
+  readonly #files: ProfileFiles;
+  #resolved: ResolvedProfile | null = null;
+  #filter: Promise<Checked<CompiledFilter> | null> | null = null;
+
+  constructor(options: PreparationOptions, files: ProfileFiles) {
+    this.#options = options;
+    this.#files = files;
+  }
+
+  get profile(): ResolvedProfile {
+    this.#resolved ??= unwrap(resolveProfile(this.#options.request, this.#files));
+    return this.#resolved;
+  }
+
+  get brief(): ProfileBrief {
+    const { spec, provenance, sources } = this.profile;
+    const { seccomp: _, ...rest } = spec;
+    const audit = provenance["/audit"] ?? { kind: "default" };
+    return { spec: rest, sources, audit, redact: provenance["/audit/redact"] ?? audit };
+  }
+
+  async plan(
+    argv: readonly string[] | null,
+    request: RequestFacts,
+    terminal: readonly number[],
+  ): Promise<LaunchPlan> {
+    const { profile } = this;
+    const { host, mode } = this.#options;
+    this.#filter ??= buildFilter(profile, this.#options);
+    const filter = await this.#filter;
+    const bytes = filter === null ? null : unwrap(filter).bytes;
+    return unwrap(compile(profile, { host, request, mode, terminal, filter: bytes, command: argv }));
+  }
+
+  async launcher(
+    ...request: Parameters<Stages["plan"]>
+  ): Promise<{ readonly image: Uint8Array; readonly plan: LaunchPlan }> {
+    const plan = await this.plan(...request);
+    return { image: encodeProgram(plan.program), plan };
+  }
+
+  async parts(...request: Parameters<Stages["plan"]>): Promise<PreparedParts> {
+    const { image, plan } = await this.launcher(...request);
+    return {
+      sheet: makeSheet(plan),
+      image,
+      planDigest: hash("sha256", toCanonicalJson(plan), "hex"),
+      launcherDigest: hash("sha256", image, "hex"),
+    };
+  }
+}
+
+async function buildFilter(
+  { spec, provenance }: ResolvedProfile,
+  { host, cache }: PreparationOptions,
+): Promise<Checked<CompiledFilter> | null> {
+  if (spec.seccomp === null) return null;
+  const locate = (pointer: string): Provenance => {
+    for (let at = pointer; ; at = at.slice(0, at.lastIndexOf("/"))) {
+      const found = provenance[at];
+      if (found !== undefined) return found;
+      if (at === "") return { kind: "default" };
+    }
+  };
+  const target = {
+    arch: host.arch,
+    capabilities: spec.capabilities.bounding,
+    kernel: host.kernel,
+    locate,
+  };
+  return compileFilter(spec.seccomp, target, cache === undefined ? {} : { cache });
+}
