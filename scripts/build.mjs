@@ -1,6 +1,6 @@
 // Builds dist/: precompiled validators, then TypeScript (library), then the bundled command.
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildIdModule } from "./build-id.mjs";
 
@@ -11,9 +11,12 @@ function run(command, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-for (const script of ["scripts/validators.mjs"])
-  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+run(process.execPath, ["scripts/validators.mjs"]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
 writeFileSync(`${top}dist/build-id.js`, buildIdModule());
-for (const script of ["scripts/bundle.mjs"])
-  if (existsSync(`${top}/${script}`)) run(process.execPath, [script]);
+run(process.execPath, ["scripts/bundle.mjs"]);
+
+// In a checkout, `npx sandbox` is this command: npm links the commands of dependencies, not a project's own.
+const link = `${top}node_modules/.bin/sandbox`;
+rmSync(link, { force: true });
+if (existsSync(`${top}node_modules/.bin`)) symlinkSync("../../dist/bin/sandbox.cjs", link);
