@@ -7,8 +7,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect, it } from "vitest";
-import { as, cli, describeSandbox, environment, need, scratch, USERS, type User } from "../live/harness.ts";
+import { describe, expect, it } from "vitest";
+import { as, cli, environment, need, scratch, USERS, type User } from "../live/harness.ts";
 import { documents, examples, pattern, read } from "./markdown.ts";
 
 const SHELL = documents()
@@ -66,7 +66,7 @@ function workIn(user: User): { readonly directory: string; readonly bin: string 
   return { directory, bin };
 }
 
-describeSandbox.each(USERS)("typed by %s", (user) => {
+describe.each(USERS)("typed by %s", (user) => {
   it.for(SHELL)("the examples of $document", { timeout: 60_000 }, async ({ document, run }, context) => {
     need(context, existsSync("/usr/bin/python3"), "python3 is not installed");
     const { directory, bin } = workIn(user);
@@ -89,7 +89,7 @@ const PROGRAMS = documents().flatMap((document) =>
   examples(read(document), (info) => info === "js run").map((example) => ({ document, ...example })),
 );
 
-describeSandbox.each(USERS)("run by %s", (user) => {
+describe.each(USERS)("run by %s", (user) => {
   it.for(PROGRAMS)("the program at $document:$line", async ({ line, text, output }, context) => {
     need(context, existsSync("/usr/bin/python3"), "python3 is not installed");
     const { directory, bin } = workIn(user);

@@ -5,8 +5,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { cli, describeSandbox, environment, scratch } from "../live/harness.ts";
+import { describe, expect, it } from "vitest";
+import { cli, environment, scratch } from "../live/harness.ts";
 import { read } from "./markdown.ts";
 
 const LOOK = `
@@ -84,7 +84,7 @@ function installedVersion(program: string): string | null {
   }
 }
 
-describeSandbox("the comparison of the README", () => {
+describe("the comparison of the README", () => {
   it.for(PEERS)("says what $title does", async ({ column, title, program, version }, context) => {
     if (process.getuid?.() !== 0) context.skip("two rows are about root, and this is not root");
     if (process.arch !== "x64") context.skip("the number of io_uring_setup is that of x86-64");

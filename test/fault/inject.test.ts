@@ -4,7 +4,6 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
-  describeSandbox,
   hostile,
   installed,
   marker,
@@ -113,7 +112,7 @@ async function sweep<T>(items: readonly T[], width: number, run: (item: T) => Pr
   );
 }
 
-describeSandbox.each(USERS)("a standalone launcher under strict, run by %s", (user) => {
+describe.each(USERS)("a standalone launcher under strict, run by %s", (user) => {
   it(
     "fails closed under every fault: never weaker, never a hang, nothing left",
     async (context) => {

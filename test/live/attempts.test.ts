@@ -4,17 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { ALL_ATTEMPTS, ATTEMPTS } from "./attempt-table.ts";
-import {
-  describeSandbox,
-  hostile,
-  need,
-  outside,
-  resultsOf,
-  sandbox,
-  USERS,
-  type World,
-  worldExists,
-} from "./harness.ts";
+import { hostile, need, outside, resultsOf, sandbox, USERS, type World, worldExists } from "./harness.ts";
 
 describe("without a sandbox", () => {
   for (const world of ["root", "user", "userns"] as const satisfies readonly World[]) {
@@ -33,7 +23,7 @@ describe("without a sandbox", () => {
   }
 });
 
-describeSandbox.each(USERS)("strict, run by %s", (user) => {
+describe.each(USERS)("strict, run by %s", (user) => {
   it("answers every attempt with its exact refusal", async (context) => {
     const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)]);
     const results = resultsOf(ran.stdout);
@@ -50,7 +40,7 @@ describeSandbox.each(USERS)("strict, run by %s", (user) => {
   });
 });
 
-describeSandbox.each(USERS)("standard and build, run by %s", (user) => {
+describe.each(USERS)("standard and build, run by %s", (user) => {
   it.for(["standard", "build"])("%s refuses whatever would reach the host", async (profile, context) => {
     const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)], {
       profile,

@@ -5,11 +5,10 @@
 
 import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   cgroupMembers,
   childrenOf,
-  describeSandbox,
   eventually,
   finish,
   marker,
@@ -73,7 +72,7 @@ async function leftovers(run: Running, cgroupsBefore: ReadonlySet<string>, mount
 }
 const NOTHING = { processes: [], cgroups: [], files: [], mounts: true };
 
-describeSandbox.each(USERS)("run by %s", (user) => {
+describe.each(USERS)("run by %s", (user) => {
   it.for(["supervisor", "monitor", "init", "payload"] as const)(
     "SIGKILL of the %s, once the payload runs, leaves nothing",
     async (who) => {

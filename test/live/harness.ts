@@ -19,7 +19,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, suite, type TestContext } from "vitest";
+import { afterAll, type TestContext } from "vitest";
 import type { Outcome } from "../../src/launch/outcome.ts";
 
 /** `root` is uid 0 on the host; `user` owns nothing but its own temporary directory. */
@@ -142,17 +142,8 @@ export interface SandboxRan extends Ran {
 }
 
 const CLI = join(PROJECT, "dist/bin/sandbox.cjs");
-/** The one place that knows whether there is something to test. */
-const haveCli = existsSync(CLI);
-if (!haveCli) {
-  const reason = "dist/bin/sandbox.cjs is not built: run `npm run build`";
-  if (process.env["SANDBOX_MUST_WORK"] === "1") throw new Error(reason);
-  console.log(`live: the sandboxed half is skipped, ${reason}`);
-}
-
-/** `describe` for tests that need the built command line. */
-// oxlint-disable-next-line vitest/valid-describe-callback, vitest/valid-title -- takes a condition, not a title
-export const describeSandbox: ReturnType<typeof suite.skipIf> = suite.skipIf(!haveCli);
+// A test of something that is not there must not pass by being left out.
+if (!existsSync(CLI)) throw new Error("dist/bin/sandbox.cjs is not built: run `npm run build`");
 
 let readable: string | undefined;
 /**

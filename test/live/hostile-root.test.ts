@@ -16,9 +16,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
-  describeSandbox,
   giveTo,
   hostile,
   mounts,
@@ -99,7 +98,7 @@ async function spring(user: User, { root, victim }: Trap, options: RunOptions = 
 }
 const SAFE = { hung: false, ended: expect.stringMatching(/^(ran|refused)$/), leaked: false, untouched: true };
 
-describeSandbox.each(USERS)("run by %s", (user) => {
+describe.each(USERS)("run by %s", (user) => {
   it("an ordinary root directory works, so that a refusal below means something", async (context) => {
     const { root, victim } = trap(user, hostile(context, "attempt"));
     for (const name of STANDARD) mkdirSync(join(root, name));

@@ -3,9 +3,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
-  describeSandbox,
   environment,
   finish,
   hostile,
@@ -48,7 +47,7 @@ async function runWithDescriptors(user: User, program: string, last: number, opt
   return finish(child);
 }
 
-describeSandbox.each(USERS)("strict, run by %s", (user) => {
+describe.each(USERS)("strict, run by %s", (user) => {
   it("holds no capability in any of the five sets, locked securebits, no_new_privs and a filter", async (context) => {
     const ran = await sandbox(user, [hostile(context, "probe")]);
     const status = statusOf(ran.stdout);

@@ -4,8 +4,8 @@
  * and then the program is refused the resource instead of being killed.
  */
 import { execFileSync } from "node:child_process";
-import { expect, it } from "vitest";
-import { describeSandbox, hostile, type RunOptions, type SandboxRan, sandbox, USERS } from "./harness.ts";
+import { describe, expect, it } from "vitest";
+import { hostile, type RunOptions, type SandboxRan, sandbox, USERS } from "./harness.ts";
 
 const MB = 2 ** 20;
 
@@ -16,7 +16,7 @@ function taken(ran: SandboxRan): { readonly amount: number; readonly error: stri
 }
 const hasCgroup = (ran: SandboxRan): boolean => ran.report?.usage.peakMemorySource === "cgroup";
 
-describeSandbox.each(USERS)("strict, run by %s", (user) => {
+describe.each(USERS)("strict, run by %s", (user) => {
   const hog = (program: string, args: readonly string[], options: RunOptions = {}) =>
     sandbox(user, [program, ...args], options);
 
@@ -127,7 +127,7 @@ describeSandbox.each(USERS)("strict, run by %s", (user) => {
   });
 });
 
-describeSandbox.each(USERS)("judge, run by %s", (user) => {
+describe.each(USERS)("judge, run by %s", (user) => {
   it("output: a flood is stopped at the limit, or the profile is refused where it cannot count", async (context) => {
     const ran = await sandbox(user, [hostile(context, "hog"), "output", "64"], { profile: "judge" });
     // judge needs cgroups; where there are none it must refuse, naming the reason.

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import {
   as,
-  describeSandbox,
   finish,
   hostile,
   marker,
@@ -51,7 +50,7 @@ describe("without a sandbox", () => {
   });
 });
 
-describeSandbox.each(USERS)("two sandboxes run by %s", (user) => {
+describe.each(USERS)("two sandboxes run by %s", (user) => {
   it.for(["strict", "standard"])(
     "%s: no file, memory, queue, socket, key, lock or process is shared",
     async (profile, context) => {

@@ -2,9 +2,8 @@
 import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
-  describeSandbox,
   finish,
   hostile,
   pause,
@@ -17,7 +16,7 @@ import {
   written,
 } from "./harness.ts";
 
-describeSandbox.each(USERS)("run by %s", (user) => {
+describe.each(USERS)("run by %s", (user) => {
   it.for([
     ["success", ["/bin/true"], 0, {}],
     ["the payload's own status", ["/bin/sh", "-c", "exit 7"], 7, { exitCode: 7, reason: "exited" }],

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
   as,
-  describeSandbox,
   finish,
   hostile,
   installed,
@@ -79,7 +78,7 @@ function legacyTiocsti(): boolean {
   return readFileSync("/proc/sys/dev/tty/legacy_tiocsti", "utf8").trim() === "1";
 }
 
-describeSandbox.each(USERS)("run by %s", (user) => {
+describe.each(USERS)("run by %s", (user) => {
   it.for(["auto", "always", "never"])(
     "--tty %s: nothing can be typed into the caller's terminal",
     async (mode, context) => {

@@ -13,9 +13,8 @@ import {
 import { createServer, type Server } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
-  describeSandbox,
   hostile,
   marker,
   need,
@@ -45,7 +44,7 @@ async function listen(address: string | { port: number; host: string }): Promise
   return server;
 }
 
-describeSandbox.each(USERS)("strict, run by %s", (user) => {
+describe.each(USERS)("strict, run by %s", (user) => {
   it("runs the program of the README", async (context) => {
     need(context, existsSync("/usr/bin/python3"), "/usr/bin/python3 is not installed");
     const ran = await sandbox(user, [
