@@ -86,7 +86,10 @@ export function defaultAuditFile(
   return join(base, "sandbox/audit.jsonl");
 }
 
-/** Open the log for appending, making its directory (0700) and the file (0600) where they are missing. */
+/**
+ * Open the log for appending, making the file (0600) where it is missing, and the directory (0700) of the default file.
+ * The directory of a file that somebody named must be there: a slip of the pen makes no directories.
+ */
 export async function openAudit(options: OpenAuditOptions = {}): Promise<Checked<AuditLog>> {
   const where = options.where ?? { kind: "default" };
   const serialise = await createSerialiser();
@@ -220,7 +223,7 @@ class FileLog implements AuditLog {
     this.#place = new Place(path, where);
     this.#options = options;
     this.#serialise = serialise;
-    this.#directory = openDirectory(dirname(path), this.#place);
+    this.#directory = openDirectory(dirname(path), options.file === undefined, this.#place);
     this.#file = `/proc/self/fd/${this.#directory}/${basename(path)}`;
     try {
       this.#fd = openFile(this.#file, this.#place);
@@ -306,12 +309,23 @@ class FileLog implements AuditLog {
   }
 }
 
-/** Open and check the directory; make it, private, when it is missing. */
-function openDirectory(path: string, place: Place): number {
+const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** Open and check the directory; `make` it, private, when it is missing. */
+function openDirectory(path: string, make: boolean, place: Place): number {
   let fd: number;
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      fd = openSync(path, DIRECTORY_FLAGS);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      if (!make) {
+        const hint = `create it (mkdir -p -m 700 ${path}), or choose another file with --audit FILE`;
+        throw place.error("cannot be opened: its directory does not exist", hint, "ENOENT", error);
+      }
+      makeDirectory(path);
+      fd = openSync(path, DIRECTORY_FLAGS);
+    }
   } catch (error) {
     if (isLink(path)) {
       throw place.error(
@@ -340,6 +354,22 @@ function openDirectory(path: string, place: Place): number {
     throw place.error(`is in a directory that others may write: ${path}`, `chmod go-w ${path}`, "EPERM");
   }
   return fd;
+}
+
+/** Component by component: the `recursive` of Node never returns where nothing can be made, such as below /proc. */
+function makeDirectory(path: string): void {
+  for (let end = path.indexOf("/", 1); ; end = path.indexOf("/", end + 1)) {
+    try {
+      mkdirSync(end === -1 ? path : path.slice(0, end), { mode: 0o700 });
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+    if (end === -1) return;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
 function isLink(path: string): boolean {

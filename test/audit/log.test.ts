@@ -3,6 +3,7 @@ import {
   appendFileSync,
   chmodSync,
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -20,7 +21,7 @@ import { verifyLog } from "../../src/audit/verify.ts";
 import { lines, numbered, open, refusal, runRecords, temporary } from "./fixture.ts";
 
 test("records become one valid chain, over several openings", async () => {
-  const file = join(temporary(), "state", "audit.jsonl");
+  const file = join(temporary(), "audit.jsonl");
   const first = await open({ file });
   first.append("r1", runRecords());
   first.append("r1", [numbered(1)]);
@@ -41,7 +42,6 @@ test("records become one valid chain, over several openings", async () => {
   });
   expect(records[0].boot).toBe(readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
   expect(statSync(file).mode & 0o777).toBe(0o600);
-  expect(statSync(join(file, "..")).mode & 0o777).toBe(0o700);
 });
 
 test("a run of sixty decisions is one batch: all of it, in order", async () => {
@@ -150,6 +150,19 @@ test("links, fifos, directories, devices and what others may write are refused, 
     expect(await refusal({ file, where: { kind: "flag", flag: "--audit" } })).toMatch(message);
   }
   expect(readFileSync(at("target"), "utf8")).toBe("");
+});
+
+test("the directory of a file that was named must be there", async () => {
+  const missing = join(temporary(), "missing");
+  for (const directory of [missing, join(missing, "deep"), "/proc/missing", "/proc/self/missing/deep"]) {
+    const file = join(directory, "audit.jsonl");
+    // oxlint-disable-next-line no-await-in-loop -- a short table
+    expect(await refusal({ file, where: { kind: "flag", flag: "--audit" } })).toBe(
+      `audit-unwritable --audit: the audit log ${file} cannot be opened: its directory does not exist; ` +
+        `create it (mkdir -p -m 700 ${directory}), or choose another file with --audit FILE`,
+    );
+  }
+  expect(existsSync(missing)).toBe(false);
 });
 
 test("a stream is a chain of its own, and a full one is an error", async () => {

@@ -42,9 +42,9 @@ export interface Running {
 export function start(
   command: string,
   args: readonly string[],
-  ids: { uid?: number; gid?: number } = {},
+  options: { uid?: number; gid?: number; env?: Readonly<Record<string, string>> } = {},
 ): Running {
-  const child = spawn(command, args, { ...ids, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));

@@ -1,4 +1,4 @@
-/** What a process of the audit tests does: `append FILE NAME COUNT`, `lock PATH MILLISECONDS`. */
+/** What a process of the audit tests does: `append FILE NAME COUNT` (FILE "": the default), `lock PATH MILLISECONDS`. */
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { withLock } from "../../src/audit/lock.ts";
 import { AuditError, openAudit } from "../../src/audit/log.ts";
@@ -10,7 +10,7 @@ const [mode = "", path = "", ...rest] = process.argv.slice(2);
 
 /** Append numbered records; each is acknowledged on standard output after it was appended. */
 async function append(name: string, count: number): Promise<void> {
-  const opened = await openAudit({ file: path });
+  const opened = await openAudit(path === "" ? {} : { file: path });
   if (!opened.ok) {
     writeSync(2, `${opened.problems.map(formatProblem).join("\n")}\n`);
     process.exit(3);
