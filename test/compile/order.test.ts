@@ -12,7 +12,7 @@ import {
   O_CREAT,
   OPEN_TREE_CLOEXEC,
 } from "../../src/program/constants.ts";
-import type { Operand, Program, Role, Step } from "../../src/program/program.ts";
+import { type Operand, type Program, ROLES, type Role, type Step } from "../../src/program/program.ts";
 import type { SyscallName } from "../../src/program/syscalls.ts";
 import { type Case, HOSTS, planFor } from "./plan.ts";
 
@@ -97,11 +97,10 @@ const PLANS: readonly { readonly name: string; readonly plan: LaunchPlan }[] = H
 );
 
 const calls = (program: Program, role: Role): readonly Call[] =>
-  program.roles[role].steps.filter((step): step is Call => step.kind === "call");
-const all = (program: Program): readonly Call[] =>
-  (["monitor", "init", "payload"] as const).flatMap((role) => calls(program, role));
+  (program.roles[role]?.steps ?? []).filter((step): step is Call => step.kind === "call");
+const all = (program: Program): readonly Call[] => ROLES.flatMap((role) => calls(program, role));
 const position = (program: Program, role: Role, id: string): number =>
-  program.roles[role].steps.findIndex((step) => step.kind !== "label" && step.id === id);
+  (program.roles[role]?.steps ?? []).findIndex((step) => step.kind !== "label" && step.id === id);
 const immediate = (operand: Operand | undefined): bigint | null =>
   operand?.kind === "value" ? operand.value : null;
 
