@@ -90,7 +90,7 @@ function evaluate(text) {
 function pack(table) {
   const words = [];
   let next = 0;
-  for (const [nr, name] of [...table].sort((a, b) => a[0] - b[0])) {
+  for (const [nr, name] of [...table].toSorted((a, b) => a[0] - b[0])) {
     if (nr !== next) words.push(String(nr));
     words.push(name);
     next = nr + 1;
@@ -161,7 +161,7 @@ export function fingerprint() {
   const folder = `${top}src/compile/seccomp/`;
   const files = [
     ...readdirSync(folder)
-      .sort()
+      .toSorted()
       .map((name) => folder + name),
     `${top}src/kernel/libseccomp.ts`,
   ];

@@ -48,7 +48,7 @@ export interface SandboxOptions {
 
 export interface RunOptions {
   /** Text or bytes to feed, a stream, or the caller's own descriptor ("inherit"); default: nothing. */
-  readonly stdin?: string | Uint8Array | Exclude<Input, { readonly data: unknown }>;
+  readonly stdin?: string | Uint8Array | Exclude<Input, string | { readonly data: unknown }>;
   /** "capture" (default) gives text in the outcome; a stream gets the bytes as they come. */
   readonly stdout?: Output;
   readonly stderr?: Output;
@@ -160,7 +160,7 @@ class PreparedSandbox implements Sandbox {
                 ? { data: stdin }
                 : stdin instanceof Uint8Array
                   ? { data: stdin }
-                  : (stdin as Input),
+                  : stdin,
           }),
       ...this.#outputs(options),
       ...(timeout === null ? {} : { timeout }),

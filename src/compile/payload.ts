@@ -272,6 +272,6 @@ export function executePayload(draft: Draft, decision: string): void {
       argv: draft.supervised || draft.target.command === null ? null : draft.target.command,
     },
     "exec",
-    path === null ? `searched in ${search.join(":")}` : `${path}`,
+    path === null ? `searched in ${search.join(":")}` : path,
   );
 }

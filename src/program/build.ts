@@ -130,7 +130,7 @@ export class Listing {
 
   /** Any other step; id, why and decision are filled in. */
   step(step: StepBody, id: string, why: string): Operand {
-    this.steps.push({ ...step, id, why, decision: this.#decision } as Step);
+    this.steps.push({ ...step, id, why, decision: this.#decision });
     return result(id);
   }
 }

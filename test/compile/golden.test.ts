@@ -20,8 +20,8 @@ describe.each(HOSTS)("on %s", (host) => {
   test("what compiles encodes", () => {
     for (const mode of ["supervised", "standalone"] as const) {
       const plan = planFor({ host, mode });
-      if (plan.ok) expect(encodeProgram(plan.value.program).length).toBeGreaterThan(1000);
-      else expect(plan.problems.length).toBeGreaterThan(0);
+      const said = plan.ok ? encodeProgram(plan.value.program).length > 1000 : plan.problems.length > 0;
+      expect(said).toBe(true);
     }
   });
 });

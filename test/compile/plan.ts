@@ -77,15 +77,18 @@ function facts(request: Case, host: HostFacts): RequestFacts {
     ...Object.fromEntries(Object.entries(host.systemEtc).map(([path, type]) => [path, { type }])),
     ...request.paths,
   };
-  const paths = new Proxy({} as Record<string, PathFact>, {
-    get: (_target, path: string): PathFact => ({
-      type: "missing",
-      real: path,
-      uid: 0,
-      gid: 0,
-      ...present[path],
-    }),
-  });
+  const paths = new Proxy<Record<string, PathFact>>(
+    {},
+    {
+      get: (_target, path: string): PathFact => ({
+        type: "missing",
+        real: path,
+        uid: 0,
+        gid: 0,
+        ...present[path],
+      }),
+    },
+  );
   const command =
     request.command === undefined
       ? null

@@ -72,7 +72,7 @@ describe("random policies", () => {
             (each) => evaluate(bpf, call(each.arch, each.nr, each.args)) === meaning(policy, each),
           );
           // A filter that answers one call wrongly must have been refused.
-          if (!agrees) expect(accepted).toBe(false);
+          expect(agrees || !accepted).toBe(true);
           if (accepted) right += 1;
         }),
         { numRuns: 150, seed: 3 },

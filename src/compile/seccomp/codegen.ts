@@ -41,7 +41,7 @@ type Node =
 class Graph {
   readonly #nodes = new Map<string, Node>();
 
-  #make<T extends Node>(key: string, node: (id: number) => T): Node {
+  #make(key: string, node: (id: number) => Node): Node {
     const known = this.#nodes.get(key);
     if (known !== undefined) return known;
     const made = node(this.#nodes.size);
@@ -128,7 +128,7 @@ function spansOf(graph: Graph, policy: FilterPolicy, { abi, calls }: AbiPolicy):
       spans.push({ first: Math.max(first, newest + 1), last, node: graph.ret(policy.newer) });
   };
   let next = low;
-  for (const [nr, rules] of [...calls].sort((a, b) => a[0] - b[0])) {
+  for (const [nr, rules] of [...calls].toSorted((a, b) => a[0] - b[0])) {
     fill(next, nr - 1);
     const otherwise = nr > NEWEST_OF[abi] ? policy.newer : policy.fallback;
     spans.push({ first: nr, last: nr, node: decide(graph, rules, graph.ret(otherwise)) });

@@ -46,7 +46,7 @@ export function normalise(spec: SeccompSpec, target: FilterTarget): Checked<Norm
   const absent = new Set<string>();
   const rules = spec.syscalls.map((rule, i) => readRule(rule, i, { target, abis, absent, report }));
   if (absent.size > 0)
-    notes.push(`left out, as ${abis.join(" and ")} has no such calls: ${[...absent].sort().join(", ")}`);
+    notes.push(`left out, as ${abis.join(" and ")} has no such calls: ${[...absent].toSorted().join(", ")}`);
   if (problems.length > 0 || fallback === null) return { ok: false, problems };
 
   const isErrno = (fallback & 0xffff0000) >>> 0 === RET.errno;
@@ -290,7 +290,7 @@ function tabulate(abi: Abi, rules: readonly NamedRule[], fallback: Verdict): Abi
       calls.set(nr, list);
     }
   }
-  const ordered = [...calls].sort((a, b) => a[0] - b[0]).map(([nr, list]) => [nr, order(list)] as const);
+  const ordered = [...calls].toSorted((a, b) => a[0] - b[0]).map(([nr, list]) => [nr, order(list)] as const);
   // Above the newest known number the answer without a rule is not the fallback.
   const says = ([nr, list]: readonly [number, readonly Rule[]]) =>
     nr > NEWEST_OF[abi] || list.some((rule) => rule.verdict !== fallback);

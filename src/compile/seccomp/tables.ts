@@ -38,5 +38,5 @@ export function isSyscall(name: string): boolean {
 
 /** Every name of every ABI, sorted. */
 export function allSyscalls(): readonly string[] {
-  return [...new Set(ABIS.flatMap((abi) => [...syscallTable(abi).numbers.keys()]))].sort();
+  return [...new Set(ABIS.flatMap((abi) => [...syscallTable(abi).numbers.keys()]))].toSorted();
 }
