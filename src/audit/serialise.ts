@@ -50,28 +50,55 @@ export async function createSerialiser(): Promise<Serialise> {
       },
     },
   );
-  const host = hostname();
   const print = (record: object): string => {
     line = "";
     logger.info(record);
     if (!line.endsWith("}\n")) bug("pino wrote no line");
     return line.slice(0, -2).replace(INVISIBLE, escapeCharacter);
   };
+  const always = { boot: readBootId(), host: hostname() };
+  /** What a record says by itself; records that are appended again and again (decisions) are printed once. */
+  const bodies = new WeakMap<AuditRecord, Body>();
+  const bodyOf = (record: AuditRecord): Body => {
+    const known = bodies.get(record);
+    if (known !== undefined) return known;
+    const text = print(record).slice(LEAD);
+    if (!text.startsWith(",")) bug("pino begins a line otherwise than expected");
+    const body = { text, size: LOSSY.test(text) ? Infinity : Buffer.byteLength(text) };
+    bodies.set(record, body);
+    return body;
+  };
   return (run, records, head) => {
     let { seq, hash } = head;
-    let text = "";
+    const lines: string[] = [];
+    const common = print({ ...always, run, pid: process.pid });
+    // 160: what differs between lines, numbers at their longest.
+    const room = LOSSY.test(common) ? 0 : MAX_LINE - HASH_TAIL - 1 - Buffer.byteLength(common) - 160;
     for (const record of records) {
       seq += 1;
       const mono = process.hrtime.bigint().toString();
-      const common = { seq, mono, boot: readBootId(), host, run, pid: process.pid };
-      const body = fitLine(print, { ...common, ...record }, { prev: hash });
+      const { text, size } = bodyOf(record);
+      const body =
+        size <= room
+          ? `${common.slice(0, LEAD)},"seq":${seq},"mono":"${mono}"${common.slice(LEAD)}${text},"prev":"${hash}"`
+          : fitLine(print, { seq, mono, ...always, run, pid: process.pid, ...record }, { prev: hash });
       const full = `${body},"hash":"${sha256(body)}"}`;
-      text += `${full}\n`;
+      lines.push(full, "\n");
       hash = sha256(full);
     }
-    return { text, head: { seq, hash } };
+    return { text: lines.join(""), head: { seq, hash } };
   };
 }
+
+interface Body {
+  /** From the comma before its first field. */
+  readonly text: string;
+  /** Bytes; Infinity when something in it has to be marked, which takes the long way. */
+  readonly size: number;
+}
+
+/** Length of what a line begins with: `{"v":1,"time":"2026-11-22T06:31:24.883Z"`. */
+const LEAD = `{"v":${RECORD_VERSION},"time":"${new Date(0).toISOString()}"`.length;
 
 /** The logger this file needs; kept so that a change in pino's types shows here. */
 export type Logger = pino.Logger;
