@@ -1,6 +1,6 @@
 // Builds dist/: precompiled validators, then TypeScript (library), then the bundled command.
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildIdModule } from "./build-id.mjs";
 
@@ -15,8 +15,3 @@ run(process.execPath, ["scripts/validators.mjs"]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
 writeFileSync(`${top}dist/build-id.js`, buildIdModule());
 run(process.execPath, ["scripts/bundle.mjs"]);
-
-// In a checkout, `npx sandbox` is this command: npm links the commands of dependencies, not a project's own.
-const link = `${top}node_modules/.bin/sandbox`;
-rmSync(link, { force: true });
-if (existsSync(`${top}node_modules/.bin`)) symlinkSync("../../dist/bin/sandbox.cjs", link);

@@ -146,7 +146,10 @@ export function prepareProcess(draft: Draft): void {
   resetSignals(draft);
 }
 
-/** Dispositions and mask survive execve: a caller that ignores SIGPIPE must not decide how the payload ends. */
+/**
+ * Dispositions and mask survive execve: a caller that ignores SIGPIPE must not decide how the payload ends. Not read back: by then they
+ * are the payload's to change.
+ */
 function resetSignals(draft: Draft): void {
   const decision = draft.decide({
     id: "process.signals",
@@ -154,7 +157,6 @@ function resetSignals(draft: Draft): void {
     setting: "default dispositions and mask",
     pointer: "/process",
     status: "full",
-    check: { kind: "status", field: "SigIgn", expected: "0000000000000000" },
   });
   const at = draft.phase("payload.process", decision);
   for (let signal = 1; signal <= 64; signal += 1) {
