@@ -40,6 +40,21 @@ describe.each(USERS)("strict, run by %s", (user) => {
   });
 });
 
+describe.each(USERS)("strict with uid 0 inside allowed, run by %s", (user) => {
+  it("answers every attempt with the same refusal: uid 0 holds nothing", async (context) => {
+    const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)], {
+      flags: ["--uid", "0", "--gid", "0", "--set", "/identity/allowRoot=true"],
+    });
+    const results = resultsOf(ran.stdout);
+    expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code: 0, stderr: "" });
+    // The ids that it has already.
+    const same = new Set(["setuid-0", "setgid-0", "setresuid-0"]);
+    expect(ALL_ATTEMPTS.map(({ name }) => `${name} ${results.get(name)}`)).toEqual(
+      ALL_ATTEMPTS.map(({ name, strict }) => `${name} ${same.has(name) ? "ok" : strict}`),
+    );
+  });
+});
+
 describe.each(USERS)("standard and build, run by %s", (user) => {
   it.for(["standard", "build"])("%s refuses whatever would reach the host", async (profile, context) => {
     const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)], {

@@ -243,10 +243,13 @@ describe.each(USERS)("strict, run by %s", (user) => {
     expect(user === "root" ? uid > 65535 : uid === ordinaryUid()).toBe(true);
   });
 
-  it("is never uid 0, whatever the command line asks for", async () => {
-    const ran = await sandbox(user, ["/usr/bin/id", "-u"], { flags: ["--uid", "0"] });
-    expect(ran.stdout.trim()).not.toBe("0");
-    expect(ran.code === 125 || ran.code === 0).toBe(true);
+  it("is never uid 0 or gid 0, whatever the command line asks for, and says what to do", async () => {
+    for (const flag of ["--uid=0", "--gid=0", "--set=/identity/uid=0", "--set=/identity/gid=0"]) {
+      const ran = await sandbox(user, ["/usr/bin/id", "-u"], { flags: [flag] });
+      const [option = ""] = flag.split("=");
+      expect({ flag, code: ran.code, stdout: ran.stdout }).toEqual({ flag, code: 125, stdout: "" });
+      expect(ran.stderr).toMatch(new RegExp(`^${option}: [ug]id 0 is not allowed.*/identity/allowRoot=true`));
+    }
   });
 
   it("leaves the host as it was", async () => {

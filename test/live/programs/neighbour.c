@@ -30,6 +30,8 @@
 #define SHARED_FLOCK "/usr/bin/cat"
 #define SHARED_OFD "/usr/bin/ls"
 #define SHARED_ETC "/etc/ld.so.cache"
+#define SHARED_CERTS "/etc/ssl/certs"
+#define SHARED_ALTERNATIVES "/etc/alternatives"
 
 static const char *token;
 static key_t key;
@@ -114,6 +116,10 @@ static int flock_hold(void) { return flock_on(SHARED_FLOCK); }
 static int flock_seek(void) { return flock_seen(SHARED_FLOCK); }
 static int flock_etc_hold(void) { return flock_on(SHARED_ETC); }
 static int flock_etc_seek(void) { return flock_seen(SHARED_ETC); }
+static int flock_certs_hold(void) { return flock_on(SHARED_CERTS); }
+static int flock_certs_seek(void) { return flock_seen(SHARED_CERTS); }
+static int flock_alternatives_hold(void) { return flock_on(SHARED_ALTERNATIVES); }
+static int flock_alternatives_seek(void) { return flock_seen(SHARED_ALTERNATIVES); }
 static int lock_hold(int command, const char *file) {
   int fd = shared(file);
   struct flock range = whole(F_RDLCK);
@@ -128,6 +134,8 @@ static int lock_seek(int command, const char *file) {
 }
 static int posix_lock_hold(void) { return lock_hold(F_SETLK, SHARED); }
 static int posix_lock_seek(void) { return lock_seek(F_GETLK, SHARED); }
+static int posix_lock_etc_hold(void) { return lock_hold(F_SETLK, SHARED_ETC); }
+static int posix_lock_etc_seek(void) { return lock_seek(F_GETLK, SHARED_ETC); }
 static int ofd_lock_hold(void) { return lock_hold(F_OFD_SETLK, SHARED_OFD); }
 static int ofd_lock_seek(void) { return lock_seek(F_OFD_GETLK, SHARED_OFD); }
 /* A process whose command line has the token, other than this one. */
@@ -158,7 +166,9 @@ static const struct { const char *name; int (*hold)(void); int (*seek)(void); } 
   {"sysv-msg", sysv_msg_hold, sysv_msg_seek}, {"sysv-sem", sysv_sem_hold, sysv_sem_seek},
   {"abstract", abstract_hold, abstract_seek}, {"tcp", tcp_hold, tcp_seek}, {"user-key", key_hold, key_seek},
   {"session-key", session_key_hold, session_key_seek}, {"flock", flock_hold, flock_seek},
-  {"flock-etc", flock_etc_hold, flock_etc_seek},
+  {"flock-etc", flock_etc_hold, flock_etc_seek}, {"flock-certs", flock_certs_hold, flock_certs_seek},
+  {"flock-alternatives", flock_alternatives_hold, flock_alternatives_seek},
+  {"posix-lock-etc", posix_lock_etc_hold, posix_lock_etc_seek},
   {"posix-lock", posix_lock_hold, posix_lock_seek}, {"ofd-lock", ofd_lock_hold, ofd_lock_seek},
   {"process", process_hold, process_seek},
 };
@@ -186,7 +196,10 @@ int main(int argc, char **argv) {
   key &= 0x3fffffff;
   int holding = strcmp(argv[1], "hold") == 0;
   int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (holding) inotify_add_watch(watch, SHARED, IN_OPEN);
+  const char *const watched[] = {SHARED, SHARED_ETC, SHARED_CERTS, SHARED_ALTERNATIVES};
+  int watching[sizeof watched / sizeof *watched];
+  for (size_t at = 0; at < sizeof watched / sizeof *watched; at++)
+    watching[at] = holding ? inotify_add_watch(watch, watched[at], IN_OPEN) : -1;
   for (size_t at = 0; at < CHANNELS; at++) {
     errno = 0;
     int result = holding ? channels[at].hold() : channels[at].seek();
@@ -194,12 +207,19 @@ int main(int argc, char **argv) {
     printf("%s %s %s\n", channels[at].name, result < 0 ? (holding ? "refused" : "absent") : (holding ? "held" : "seen"), error);
   }
   if (!holding) return 0;
-  char events[4096];
+  _Alignas(struct inotify_event) char events[4096];
   while (read(watch, events, sizeof events) > 0) {} /* our own opens */
   printf("ready\n");
   fflush(stdout);
   while (read(0, events, sizeof events) > 0) {}
-  printf("inotify %s\n", read(watch, events, sizeof events) > 0 ? "seen" : "absent");
+  for (ssize_t length = 0, from = 0; from < length || (from = 0, length = read(watch, events, sizeof events)) > 0;) {
+    const struct inotify_event *event = (const struct inotify_event *)(events + from);
+    from += (ssize_t)(sizeof *event + event->len);
+    for (size_t at = 0; at < sizeof watched / sizeof *watched; at++)
+      if (watching[at] == event->wd) watching[at] = -2;
+  }
+  for (size_t at = 0; at < sizeof watched / sizeof *watched; at++)
+    printf("inotify:%s %s\n", watched[at], watching[at] == -2 ? "seen" : "absent");
   clean();
   return 0;
 }
