@@ -19,20 +19,25 @@ export function probePaths(paths: Iterable<string>): Readonly<Record<string, Pat
 
 function probePath(path: string): PathFact {
   try {
-    const status = statSync(path);
+    // An exception costs more than the system call, and many a masked path is absent.
+    const status = statSync(path, { throwIfNoEntry: false });
+    if (status === undefined) return unreachable(path);
     return { type: typeOf(status), real: realpathSync.native(path), uid: status.uid, gid: status.gid };
   } catch (error) {
     const code = errorCode(error);
-    if (code !== undefined && UNREACHABLE.has(code))
-      return isDanglingLink(path) ? { ...missing(path), type: "other" } : missing(path);
+    if (code !== undefined && UNREACHABLE.has(code)) return unreachable(path);
     throw error;
   }
+}
+
+function unreachable(path: string): PathFact {
+  return isDanglingLink(path) ? { ...missing(path), type: "other" } : missing(path);
 }
 
 /** A link whose target is not on the host may well lead somewhere inside a root of its own. */
 function isDanglingLink(path: string): boolean {
   try {
-    return lstatSync(path).isSymbolicLink();
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
   } catch (error) {
     const code = errorCode(error);
     if (code !== undefined && UNREACHABLE.has(code)) return false;

@@ -60,10 +60,24 @@ function parseSource(memory: MemoryImage, own: OwnNamespaces): Source {
   };
 }
 
-/** procfs is read a page at a time: text, zeros to the end of the page, text. */
+/** procfs is read a page at a time: text, zeros to the end of the page, text. Most pages are empty. */
 function pagedText(memory: MemoryImage, buffer: string): string {
-  return memory.bytes(buffer)?.toString("utf8").replaceAll("\0", "") ?? "";
+  const bytes = memory.bytes(buffer) ?? Buffer.alloc(0);
+  const texts: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes[at] === 0) {
+      // The next text begins with a page of the size that the launcher reads at a time, whatever the machine's is.
+      at += PAGE - (at % PAGE);
+      continue;
+    }
+    const end = bytes.indexOf(0, at);
+    texts.push(bytes.subarray(at, end === -1 ? bytes.length : end));
+    at = end === -1 ? bytes.length : end;
+  }
+  return Buffer.concat(texts).toString("utf8");
 }
+
+const PAGE = 4096;
 
 interface Comparison {
   readonly expected: string;
