@@ -10,6 +10,7 @@ import { provideDevices, provideProc } from "./devices.ts";
 import { Draft, type Target } from "./draft.ts";
 import { mapIdentity, RANGE_SIZE } from "./identity.ts";
 import { spawnPayload, startInit, watchPayload } from "./init.ts";
+import { maskPaths } from "./masks.ts";
 import {
   EVENTS,
   MEMORY_DESCRIPTOR,
@@ -19,7 +20,7 @@ import {
   startMonitor,
   watchInit,
 } from "./monitor.ts";
-import { maskPaths, mountAll } from "./mounts.ts";
+import { mountAll } from "./mounts.ts";
 import { separateNamespaces } from "./namespaces.ts";
 import { connectNetwork, nameHost } from "./network.ts";
 import {

@@ -1,0 +1,151 @@
+/**
+ * Layers of the root: overlays over host directories, read-only or with an upper layer for writes. Everything is named by descriptor.
+ */
+import { result } from "../program/build.ts";
+import type { Operand } from "../program/program.ts";
+import type { Draft } from "./draft.ts";
+import { hostEtc } from "./etc.ts";
+import { attach, cloneHostTree, type FileSystemOption, makeFileSystem, openHostPath } from "./trees.ts";
+export const DATA = { readOnly: false, noExec: false, noDev: true } as const;
+
+/** A piece of the root that is mounted into it: an overlay over, or a clone of, a host directory. */
+interface Layer {
+  readonly id: string;
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Directories of the host's /etc that a system root shows. */
+export function etcLayers(draft: Draft): readonly Layer[] {
+  return hostEtc(draft, "directory").map((path) => ({
+    id: `etc:${path}`,
+    source: draft.request.paths[path]?.real ?? path,
+    target: path,
+  }));
+}
+
+/** An empty directory that the payload cannot reach before the overlay is made. */
+interface EmptyDirectory {
+  readonly above: Operand;
+  readonly name: string;
+}
+
+export const EXISTS = { onError: { errnos: { EEXIST: "next" } } } as const;
+
+/** Host directories of a `system` root; links such as /bin → usr/bin are made as links. */
+export function systemLayers(draft: Draft): readonly Layer[] {
+  if (draft.spec.filesystem.root.type !== "system") return [];
+  return Object.entries(draft.host.systemRoot)
+    .filter(([, link]) => link === null)
+    .map(([path]) => ({ id: `system:${path}`, source: path, target: path }));
+}
+
+export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirectory): void {
+  const attributes = { readOnly: true, noExec: false, noDev: true };
+  const shared = !draft.host.overlay.available;
+  const own = draft.decide({
+    id: `mount:${layer.target}`,
+    control: "filesystem",
+    setting: shared ? "recursive read-only bind" : "read-only overlay",
+    pointer: "/filesystem/root",
+    status: shared ? "partial" : "full",
+    reason: shared
+      ? "no overlay file systems here: inodes, and with them file locks, are shared with the host"
+      : "",
+    check: {
+      kind: "mount",
+      target: layer.target,
+      fsType: shared ? null : "overlay",
+      options: ["ro", "nosuid", "nodev"],
+    },
+  });
+  if (shared) {
+    const tree = cloneHostTree(draft, own, layer.id, layer.source, attributes);
+    attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+    return;
+  }
+  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const at = draft.phase("init.root", own);
+  const lower = draft.buffer(`lower.${layer.id}`, 256);
+  at.format(`${layer.id}.lower`, "by descriptor: no path to race, none to escape from", lower, [
+    { text: "/proc/self/fd/" },
+    { decimal: result(`${layer.id}.open`) },
+    { text: ":/proc/self/fd/" },
+    { decimal: empty.above },
+    { text: `/${empty.name}` },
+  ]);
+  const tree = makeFileSystem(
+    draft,
+    "init.root",
+    own,
+    `${layer.id}.fs`,
+    "overlay",
+    [["lowerdir", { buffer: lower }]],
+    attributes,
+  );
+  attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+}
+
+export function addWritableLayer(draft: Draft, layer: Layer, above: Operand): void {
+  const own = draft.decide({
+    id: `mount:${layer.target}`,
+    control: "filesystem",
+    setting:
+      draft.spec.filesystem.write === "ephemeral" ? "overlay, writes discarded" : "overlay, writes kept",
+    pointer: "/filesystem/write",
+    status: "full",
+    check: { kind: "mount", target: layer.target, fsType: "overlay", options: ["rw", "nosuid", "nodev"] },
+  });
+  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const tree = makeOverlay(draft, own, layer.id, above, layer.target.slice(1).replaceAll("/", "-"));
+  attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+}
+
+/** An overlay of `<id>.open` with upper and work directories made below `above`. */
+export function makeOverlay(
+  draft: Draft,
+  decision: string,
+  id: string,
+  above: Operand,
+  name: string,
+): Operand {
+  const at = draft.phase("init.root", decision);
+  at.call(
+    `${id}.upper.make`,
+    "what is written",
+    "mkdirat",
+    [above, draft.text(`${name}.upper`), 0o755],
+    EXISTS,
+  );
+  at.call(
+    `${id}.work.make`,
+    "overlayfs works in it",
+    "mkdirat",
+    [above, draft.text(`${name}.work`), 0o755],
+    EXISTS,
+  );
+  const options: FileSystemOption[] = [];
+  const parts = [
+    ["lowerdir", result(`${id}.open`), ""],
+    ["upperdir", above, `/${name}.upper`],
+    ["workdir", above, `/${name}.work`],
+  ] as const;
+  for (const [key, descriptor, below] of parts) {
+    const text = draft.buffer(`${key}.${id}`, 160);
+    at.format(`${id}.${key}`, "by descriptor: no path to race, none to escape from", text, [
+      { text: "/proc/self/fd/" },
+      { decimal: descriptor },
+      { text: below },
+    ]);
+    options.push([key, { buffer: text }]);
+  }
+  return makeFileSystem(
+    draft,
+    "init.root",
+    decision,
+    `${id}.fs`,
+    "overlay",
+    [...options, ["userxattr", null]],
+    DATA,
+  );
+}
