@@ -282,7 +282,8 @@ const mustLog = ({ spec }: ProfileBrief): boolean =>
 
 async function open(brief: ProfileBrief, file: string | undefined): Promise<AuditLog | null> {
   const where: Provenance = file === undefined ? brief.audit : { kind: "flag", flag: "--audit" };
-  const opened = await openAudit({ file, where });
+  // The first records are appended before the launch: they find out whether the end of the log is sound.
+  const opened = await openAudit({ file, where, deferred: true });
   if (opened.ok) return opened.value;
   if (mustLog(brief)) throw new ProfileError(opened.problems);
   return null;

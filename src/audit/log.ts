@@ -68,6 +68,8 @@ export interface OpenAuditOptions {
   readonly where?: Provenance;
   /** Milliseconds to wait for other writers; default 10 000. */
   readonly lockTimeout?: number;
+  /** Leave it to the first append to find out whether the end of the log is sound and the lock can be had. Default false. */
+  readonly deferred?: boolean;
   /** fdatasync(2) after each append: records then also outlive a power cut. Default false. */
   readonly sync?: boolean;
 }
@@ -232,8 +234,8 @@ class FileLog implements AuditLog {
       throw error;
     }
     try {
-      // A launch must know before it starts whether the end of the log is sound and the lock can be had.
-      this.#locked(() => this.#settle());
+      // Who appends later wants to know now whether the end of the log is sound and the lock can be had.
+      if (options.deferred !== true) this.#locked(() => this.#settle());
     } catch (error) {
       this.close();
       throw error;
