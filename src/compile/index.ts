@@ -49,13 +49,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
     pointer: "/process",
     status: "full",
   });
-  draft.decide({
-    id: "audit",
-    control: "audit",
-    setting: auditSetting(draft),
-    pointer: "/audit",
-    status: "full",
-  });
+  decideAudit(draft);
 
   startMonitor(draft, launch);
   const held = limitByCgroup(draft);
@@ -118,9 +112,20 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   };
 }
 
-function auditSetting(draft: Draft): string {
+/** A launcher by itself keeps no log: what was decided was said when it was compiled. That is known, and no reason to refuse it. */
+function decideAudit(draft: Draft): void {
   const { require, onFailure } = draft.spec.audit;
-  return require ? `required; when it cannot be written: ${onFailure}` : "not required";
+  const kept = require ? `required; when it cannot be written: ${onFailure}` : "not required";
+  draft.decide({
+    id: "audit",
+    control: "audit",
+    setting: draft.supervised ? kept : "no log",
+    pointer: "/audit",
+    status: draft.supervised ? "full" : "none",
+    reason: draft.supervised
+      ? ""
+      : "a launcher without a supervisor keeps none; keep the output of sandbox plan with it",
+  });
 }
 
 function assemble(draft: Draft): Program {
@@ -151,6 +156,7 @@ export function controlStatus(decisions: readonly Decision[], control: Control):
 /** What the profile requires and the host does not give: a refusal, with every reason. */
 function unmet(draft: Draft): readonly Problem[] {
   return CONTROLS.flatMap((control) => {
+    if (control === "audit" && !draft.supervised) return [];
     const required = draft.spec.require[control];
     const given = controlStatus(draft.decisions, control);
     if (STATUSES.indexOf(given) <= STATUSES.indexOf(required)) return [];

@@ -6,6 +6,7 @@ import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { hostEtc } from "./etc.ts";
 import { attach, cloneHostTree, type FileSystemOption, makeFileSystem, openHostPath } from "./trees.ts";
+import { isBelow } from "./visible.ts";
 export const DATA = { readOnly: false, noExec: false, noDev: true } as const;
 
 /** A piece of the root that is mounted into it: an overlay over, or a clone of, a host directory. */
@@ -42,16 +43,15 @@ export function systemLayers(draft: Draft): readonly Layer[] {
 
 export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirectory): void {
   const attributes = { readOnly: true, noExec: false, noDev: true };
-  const shared = !draft.host.overlay.available;
+  const below = mountsBelow(draft, layer.source);
+  const shared = !draft.host.overlay.available || below.length > 0;
   const own = draft.decide({
     id: `mount:${layer.target}`,
     control: "filesystem",
     setting: shared ? "recursive read-only bind" : "read-only overlay",
     pointer: "/filesystem/root",
     status: shared ? "partial" : "full",
-    reason: shared
-      ? "no overlay file systems here: inodes, and with them file locks, are shared with the host"
-      : "",
+    reason: shared ? explainSharing(below) : "",
     check: {
       kind: "mount",
       target: layer.target,
@@ -84,6 +84,16 @@ export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirecto
     attributes,
   );
   attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
+}
+
+/** The kernel makes no overlay that would show what a mount below the directory covers. */
+export function mountsBelow(draft: Draft, directory: string): readonly string[] {
+  return draft.host.mountPoints.filter((point) => point !== directory && isBelow(point, directory));
+}
+
+function explainSharing(below: readonly string[]): string {
+  const cause = below.length > 0 ? `${below.join(", ")} is mounted below it` : "no overlay file systems here";
+  return `${cause}, so it is a bind: inodes, and with them file locks, are shared with the host`;
 }
 
 export function addWritableLayer(draft: Draft, layer: Layer, above: Operand): void {

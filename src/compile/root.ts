@@ -23,6 +23,7 @@ import {
   EXISTS,
   etcLayers,
   makeOverlay,
+  mountsBelow,
   systemLayers,
 } from "./layers.ts";
 import { cloneOwnedTree } from "./translate.ts";
@@ -113,7 +114,6 @@ function buildSkeleton(draft: Draft, decision: string): void {
   // One tmpfs (or the author's directory) holds the root and the upper layers, so that one limit covers all writes.
   const above = openUpper(draft, decision, typeof write === "object" ? write.directory : null, writeSize);
   at.call("root.make", "the root's own files", "mkdirat", [above, draft.text("root"), 0o755], EXISTS);
-  for (const layer of systemLayers(draft)) addWritableLayer(draft, layer, above);
   // Not in the root: what an earlier run left in a kept one may be links, and the host's tree is still here.
   at.call(
     "empty.make",
@@ -122,7 +122,12 @@ function buildSkeleton(draft: Draft, decision: string): void {
     [above, draft.text("empty"), 0o755],
     EXISTS,
   );
-  for (const layer of etcLayers(draft)) addReadOnlyLayer(draft, layer, { above, name: "empty" });
+  const empty = { above, name: "empty" };
+  for (const layer of systemLayers(draft)) {
+    if (mountsBelow(draft, layer.source).length === 0) addWritableLayer(draft, layer, above);
+    else addReadOnlyLayer(draft, layer, empty);
+  }
+  for (const layer of etcLayers(draft)) addReadOnlyLayer(draft, layer, empty);
   at.call(
     "root.clone",
     "the root is a directory of it, so that upper layers stay out of sight",
@@ -213,6 +218,16 @@ function buildDirectoryRoot(draft: Draft, decision: string, path: string): void 
       pointer: "/filesystem/root",
       message: `${path} is not a directory on this host`,
       expected: "a directory with a root file system",
+    });
+    return;
+  }
+  const below = mountsBelow(draft, fact.real);
+  if (below.length > 0) {
+    draft.problem({
+      kind: "host-cannot",
+      pointer: "/filesystem/root",
+      message: `${path} cannot be a root: ${below.join(", ")} is mounted below it, and an overlay takes no directory with mounts below`,
+      hint: "unmount it, or bind it into the sandbox by itself",
     });
     return;
   }

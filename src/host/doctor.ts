@@ -47,7 +47,6 @@ const NEEDS: Readonly<Record<BuiltInProfile, Readonly<Record<string, Status>>>> 
     namespaces: "full",
     proc: "full",
     seccomp: "full",
-    libseccomp: "full",
     resources: "none",
   },
   judge: {
@@ -55,7 +54,6 @@ const NEEDS: Readonly<Record<BuiltInProfile, Readonly<Record<string, Status>>>> 
     namespaces: "full",
     proc: "full",
     seccomp: "full",
-    libseccomp: "full",
     resources: "full",
   },
   standard: {
@@ -63,7 +61,6 @@ const NEEDS: Readonly<Record<BuiltInProfile, Readonly<Record<string, Status>>>> 
     namespaces: "full",
     proc: "full",
     seccomp: "full",
-    libseccomp: "full",
     overlay: "full",
     resources: "none",
   },
@@ -72,7 +69,6 @@ const NEEDS: Readonly<Record<BuiltInProfile, Readonly<Record<string, Status>>>> 
     namespaces: "full",
     proc: "full",
     seccomp: "full",
-    libseccomp: "full",
     overlay: "full",
     resources: "none",
   },
@@ -220,8 +216,8 @@ function examineLibseccomp(facts: HostFacts): Examination {
     return { ...entry, status: "full", detail: `libseccomp ${facts.libseccomp}`, fix: null };
   return {
     ...entry,
-    status: "none",
-    detail: "libseccomp.so.2 is not in a library directory",
+    status: "partial",
+    detail: "libseccomp.so.2 is not in a library directory; our own emitter takes its place",
     fix: "sudo apt install libseccomp2 (Debian, Ubuntu), sudo dnf install libseccomp (Fedora), sudo apk add libseccomp (Alpine), sudo pacman -S libseccomp (Arch)",
   };
 }

@@ -86,6 +86,8 @@ export interface HostFacts {
   readonly systemRoot: Readonly<Record<string, string | null>>;
   /** Host files of /etc that a `system` root shows when present: path → "file" | "directory". */
   readonly systemEtc: Readonly<Record<string, "file" | "directory">>;
+  /** Every mount point that the caller sees, sorted, each once: an overlay cannot take a directory that has one below it. */
+  readonly mountPoints: readonly string[];
   /** Target of the host's /etc/localtime link below /usr/share/zoneinfo, else null. */
   readonly timezone: string | null;
 }

@@ -84,6 +84,7 @@ export function probeHost(files: HostFiles = liveFiles, arch: Arch = archOf(proc
     memory: probeMemory(files),
     systemRoot: probeSystemRoot(files),
     systemEtc: probeSystemEtc(files),
+    mountPoints: [...new Set(mounts.map(({ target }) => target))].toSorted(),
     timezone: probeTimezone(files),
   };
 }

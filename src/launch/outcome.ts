@@ -89,6 +89,7 @@ export interface Outcome {
 /** Exit status of `sandbox run`: 124 wall time, 125 set-up, 126/127 exec, 128+N signal, else the payload's own. */
 export function exitStatus(outcome: Outcome, signalNumber: (name: string) => number): number {
   if (outcome.reason === "wall-time-limit") return 124;
+  if (outcome.reason === "audit-failed") return 125;
   if (outcome.launchError !== null) {
     if (outcome.launchError.call !== "execve") return 125;
     return outcome.launchError.errno === "ENOENT" || outcome.launchError.errno === "ENOTDIR" ? 127 : 126;

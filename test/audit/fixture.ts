@@ -75,6 +75,7 @@ export const FACTS: HostFacts = {
   memory: 4_294_967_296,
   systemRoot: {},
   systemEtc: {},
+  mountPoints: [],
   timezone: null,
 };
 
