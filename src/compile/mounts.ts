@@ -177,11 +177,23 @@ function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, 
   attach(draft, "init.mounts", decision, id, tree, mount.target, "directory", ours ? "no-links" : "in-root");
 }
 
+/** Directories that a sandbox has of its own. */
+const RESERVED: readonly string[] = ["/", "/dev", "/proc"];
+
 /** `filesystem.workdir`: the caller's directory at its own path. */
 function workdirMount(draft: Draft): readonly Wanted[] {
   const { workdir } = draft.spec.filesystem;
   if (workdir === "none") return [];
   const path = draft.request.cwd;
+  if (RESERVED.includes(path)) {
+    draft.problem({
+      kind: "profile-contradiction",
+      pointer: "/filesystem/workdir",
+      message: `the working directory is ${path}, which the sandbox makes itself`,
+      hint: "start it in the directory that the command works in",
+    });
+    return [];
+  }
   const mount: Mount = {
     type: "bind",
     source: path,
