@@ -11,6 +11,7 @@ export { defaultAuditFile } from "./audit/log.ts";
 export { renderFault, renderRecord, showLog } from "./audit/show.ts";
 export { tailLog } from "./audit/tail.ts";
 export { exportHead, verifyLog } from "./audit/verify.ts";
+export { checkProfile } from "./check-profile.ts";
 export { controlStatus } from "./compile/index.ts";
 export type { Decision, LaunchPlan } from "./compile/plan.ts";
 export { cleanLeftovers } from "./host/clean.ts";

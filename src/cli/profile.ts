@@ -117,16 +117,15 @@ async function showResolved(name: string, json: boolean): Promise<void> {
 }
 
 async function validateFiles(names: readonly string[], quiet: boolean): Promise<number> {
-  const { profileFiles, resolveProfile } = await import("../index.ts");
-  const files = profileFiles();
+  const { checkProfile } = await import("../index.ts");
   let status = 0;
   for (const name of names) {
     // A word without a directory names a file here, never a built-in profile.
-    const resolved = resolveProfile(request(name.includes("/") ? name : `./${name}`, name), files);
-    if (resolved.ok) {
+    const checked = checkProfile(request(name.includes("/") ? name : `./${name}`, name));
+    if (checked.ok) {
       if (!quiet) print(`${name}: fine`);
     } else {
-      complain(resolved.problems.map(formatProblem).join("\n"));
+      complain(checked.problems.map(formatProblem).join("\n"));
       status = 1;
     }
   }

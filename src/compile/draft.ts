@@ -4,6 +4,7 @@
  */
 import type { HostFacts, RequestFacts } from "../host/facts.ts";
 import { bug, type Problem, type Provenance } from "../problems.ts";
+import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
 import { data, Listing } from "../program/build.ts";
 import type { Data, Operand, Role, SharedBuffer, Step } from "../program/program.ts";
@@ -108,11 +109,7 @@ export class Draft {
 
   /** Where the value at this pointer, or the nearest one around it, was written. */
   provenance(pointer: string): Provenance {
-    for (let at = pointer; ; at = at.slice(0, at.lastIndexOf("/"))) {
-      const found = this.#profile.provenance[at];
-      if (found !== undefined) return found;
-      if (at === "") return { kind: "default" };
-    }
+    return locate(this.#profile, pointer);
   }
 
   /** An id that no other decision has: two mounts may have one target. */
