@@ -75,7 +75,10 @@ export class Preparation {
   async launcher(
     argv: readonly string[] | null,
   ): Promise<{ readonly image: Uint8Array; readonly plan: LaunchPlan }> {
-    return (await this.#stages()).launcher(argv, this.#facts(argv), []);
+    // A closure is found from the command: a launcher that takes any command would show none of them.
+    const { root } = this.brief.spec.filesystem;
+    const known = argv ?? (root.type === "closure" && this.mode === "standalone" ? [] : null);
+    return (await this.#stages()).launcher(argv, this.#facts(known), []);
   }
 
   /** All that a run of this command with these terminals takes. Rejects with ProfileError. */
@@ -91,12 +94,11 @@ export class Preparation {
 
   /** What the compiler must know of this host's paths and of the command. */
   #facts(argv: readonly string[] | null): RequestFacts {
-    const { brief, host, mode, cwd } = this;
+    const { brief, host, cwd } = this;
     const { root } = brief.spec.filesystem;
     const where: Provenance = { kind: "option", option: "command" };
-    const known = argv ?? (root.type === "closure" && mode === "standalone" ? [] : null);
     const searchPath = brief.spec.environment.set["PATH"] ?? "/usr/bin:/bin";
-    const command = known === null ? null : unwrap(probeCommand(known, { cwd, root, searchPath, where }));
+    const command = argv === null ? null : unwrap(probeCommand(argv, { cwd, root, searchPath, where }));
     const more = [
       ...(command?.closure ?? []),
       ...(command?.hostPath == null ? [] : [command.hostPath, ...placesInside(brief.spec, command.hostPath)]),
