@@ -31,9 +31,9 @@ test("shipped profiles have nothing to complain about", () => {
 test("every system call and group that does not exist is named, with its place and the nearest one", () => {
   expect(check(withNames('"@file-sistem", "opeat", "read"'))).toEqual([
     expect.stringMatching(
-      /p\.json:3:18 \/seccomp\/syscalls\/0\/names\/0: @file-sistem .*did you mean @file-system\?/,
+      /p\.json:3:17 \/seccomp\/syscalls\/0\/names\/0: @file-sistem .*did you mean @file-system\?/,
     ),
-    expect.stringMatching(/p\.json:3:34 \/seccomp\/syscalls\/0\/names\/1: opeat .*did you mean openat\?/),
+    expect.stringMatching(/p\.json:3:33 \/seccomp\/syscalls\/0\/names\/1: opeat .*did you mean openat\?/),
   ]);
 });
 
