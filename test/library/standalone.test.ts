@@ -1,6 +1,6 @@
 /** Compiled launchers: files that need nothing of ours at run time, started as shells, cron and other programs start things. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { need } from "../host/needs.ts";
@@ -90,7 +90,7 @@ describe("started in an unfriendly way", () => {
     ["without an environment", "env -i $0 env | sort", /^HOME=.*\nPATH=.*\n$/, 0],
   ])("%s", (_how, script, stdout, status) => {
     const ran = shell(script);
-    expect(ran.status).toBe(status);
+    expect(ran).toMatchObject({ status, stderr: expect.any(String) });
     expect(ran.stdout).toMatch(stdout);
   });
 
@@ -194,4 +194,20 @@ test("a launcher of build has the working directory of its making, writable", as
     stdout: `${directory}\nmade\n`,
     status: 0,
   });
+});
+
+test("an aarch64 launcher fails closed where its emulator cannot make the namespaces", async (context) => {
+  const emulator = "/usr/bin/qemu-aarch64-static";
+  need(context, existsSync(emulator), "qemu-user-static is not installed");
+  const { sandbox, directory } = await make(
+    { "/require/resources": "none" },
+    { mode: "standalone", arch: "aarch64", audit: { file: null } },
+  );
+  const { image } = await sandbox.compile(["/bin/echo", "not sandboxed"]);
+  const file = join(directory, "launcher");
+  writeFileSync(file, image, { mode: 0o755 });
+  // User-mode emulation has one process for monitor and init: it refuses every clone with new namespaces.
+  const ran = spawnSync(emulator, [file], { encoding: "utf8", timeout: 15_000 });
+  expect(ran).toMatchObject({ status: 125, stdout: "" });
+  expect(ran.stderr).toContain("EINVAL");
 });
