@@ -19,6 +19,7 @@ import { type LaunchRequest, launch, type PreparedLaunch, prepareSheet } from ".
 import { exitStatus, type Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
 import { makeRunId } from "./launch/run-id.ts";
+import { noUsage } from "./launch/usage.ts";
 import { Preparation } from "./prepare.ts";
 import type { ProfileBrief } from "./prepared-cache.ts";
 import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.ts";
@@ -99,6 +100,9 @@ interface Variant {
   readonly prepared: PreparedLaunch;
 }
 
+/** Launchers that are kept ready, each a descriptor: commands given as paths have one of their own. */
+const MOST_VARIANTS = 64;
+
 class PreparedSandbox implements Sandbox {
   readonly #preparation: Preparation;
   readonly #audit: AuditLog | null;
@@ -129,6 +133,8 @@ class PreparedSandbox implements Sandbox {
   }
 
   async run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    if (this.#closed) throw new Error("this sandbox is closed");
+    checkCommand(argv);
     this.#running += 1;
     try {
       return await this.#run(argv, options);
@@ -146,7 +152,7 @@ class PreparedSandbox implements Sandbox {
     const runId = makeRunId();
     this.#logStart(runId, argv, variant);
     const { stdin } = options;
-    const outcome = await launch({
+    const started = await launch({
       prepared: variant.prepared,
       runId,
       command: argv,
@@ -166,8 +172,16 @@ class PreparedSandbox implements Sandbox {
       ...(timeout === null ? {} : { timeout }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.forwardSignals === undefined ? {} : { forwardSignals: options.forwardSignals }),
-    });
-    return this.#logEnd(outcome, variant);
+    }).then(
+      (outcome): Ending => ({ outcome }),
+      // The caller's own stream broke: the run has ended all the same, and the log says so.
+      (error: unknown): Ending => ({ outcome: abandoned(runId), error }),
+    );
+    const outcome = this.#logEnd(started.outcome, variant);
+    // What could not be executed may be there next time, and then has to be shown.
+    if (outcome.launchError?.call === "execve") this.#variants.delete(this.#key(argv, terminals));
+    if ("error" in started) throw started.error;
+    return outcome;
   }
 
   close(): void {
@@ -176,12 +190,7 @@ class PreparedSandbox implements Sandbox {
   }
 
   #release(): void {
-    for (const variant of this.#variants.values())
-      variant.then(
-        ({ prepared }) => prepared.close(),
-        // Its run was told.
-        () => undefined,
-      );
+    for (const variant of this.#variants.values()) closeWhenReady(variant);
     this.#variants.clear();
     this.#audit?.close();
   }
@@ -200,23 +209,43 @@ class PreparedSandbox implements Sandbox {
   /** Which of the standard descriptors are terminals that must not be handed to the payload. */
   #terminals(options: RunOptions): readonly number[] {
     const { brief, mode } = this.#preparation;
-    if (brief.spec.process.terminal === "never" || mode === "standalone") return [];
+    const { terminal } = brief.spec.process;
+    if (terminal === "never" || mode === "standalone") return [];
     const streams = [options.stdin, options.stdout, options.stderr];
-    return [0, 1, 2].filter((descriptor) => streams[descriptor] === "inherit" && isatty(descriptor));
+    const inherited = [0, 1, 2].filter((descriptor) => streams[descriptor] === "inherit");
+    return terminal === "always" ? inherited : inherited.filter((descriptor) => isatty(descriptor));
   }
 
-  #variant(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
+  /** Commands that are looked up inside share a launcher. */
+  #key(argv: readonly string[], terminals: readonly number[]): string {
     const { root } = this.#preparation.brief.spec.filesystem;
     const [name] = argv;
     const particular = name !== undefined && (name.includes("/") || root.type === "closure") ? name : "";
-    const key = `${terminals.join()} ${particular}`;
+    return `${terminals.join()} ${particular}`;
+  }
+
+  #variant(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
+    const key = this.#key(argv, terminals);
     const known = this.#variants.get(key);
-    if (known !== undefined) return known;
-    const variant = this.#prepare(argv, terminals);
+    // Found or made, it becomes the newest.
+    this.#variants.delete(key);
+    const variant = known ?? this.#prepare(argv, terminals);
     this.#variants.set(key, variant);
+    if (known !== undefined) return known;
+    this.#dropOldest();
     // What could not be planned now may be later: a path that was missing.
     variant.catch(() => this.#variants.delete(key));
     return variant;
+  }
+
+  /** Not while runs are under way: the launcher of one of them may not have been started yet. */
+  #dropOldest(): void {
+    if (this.#running > 1) return;
+    for (const [key, variant] of this.#variants) {
+      if (this.#variants.size <= MOST_VARIANTS) return;
+      this.#variants.delete(key);
+      closeWhenReady(variant);
+    }
   }
 
   async #prepare(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
@@ -275,6 +304,45 @@ class PreparedSandbox implements Sandbox {
       return { ...outcome, reason: "audit-failed" };
     }
   }
+}
+
+type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; readonly error: unknown };
+
+function closeWhenReady(variant: Promise<Variant>): void {
+  variant.then(
+    ({ prepared }) => prepared.close(),
+    // Its run was told.
+    () => undefined,
+  );
+}
+
+/** Before anything is logged: what no kernel would take as a command line. */
+function checkCommand(argv: readonly string[]): void {
+  const where: Provenance = { kind: "option", option: "command" };
+  if (argv[0] === undefined || argv[0] === "") {
+    throw new ProfileError([
+      { kind: "command-missing", where, pointer: "", message: "no command was given" },
+    ]);
+  }
+  const bad = argv.findIndex((argument) => argument.includes("\0"));
+  if (bad === -1) return;
+  const message = `argument ${bad} has a NUL byte, which no argument can have`;
+  throw new ProfileError([{ kind: "profile-value", where, pointer: "", message }]);
+}
+
+/** What is known of a run that its caller broke off. */
+function abandoned(runId: string): Outcome {
+  return {
+    runId,
+    exitCode: null,
+    signal: null,
+    reason: "cancelled",
+    launchError: null,
+    usage: noUsage(0),
+    enforcement: [],
+    stdout: null,
+    stderr: null,
+  };
 }
 
 const mustLog = ({ spec }: ProfileBrief): boolean =>

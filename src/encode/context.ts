@@ -3,27 +3,20 @@
  */
 import { bug } from "../problems.ts";
 import {
+  type ActiveStep,
   type Layout,
   MEMORY_BASE,
   type Operand,
   type Program,
-  ROLES,
   type Role,
-  roleProgram,
-  type Step,
+  stepOrder,
 } from "../program/program.ts";
 import { type SyscallName, syscallNumber } from "../program/syscalls.ts";
 import type { Machine, Register } from "./machine.ts";
 import type { Rodata } from "./rodata.ts";
 
-/** A step that does something: all but labels. */
-export type ActiveStep = Exclude<Step, { kind: "label" }>;
+export type { ActiveStep };
 export type StepOf<K extends ActiveStep["kind"]> = Extract<ActiveStep, { kind: K }>;
-
-/** What stepOrder gives, without the copies that carry the role. */
-export function activeSteps(program: Program): readonly ActiveStep[] {
-  return ROLES.flatMap((role) => roleProgram(program, role).steps.filter((step) => step.kind !== "label"));
-}
 
 /** Exit status when the sandbox could not be set up. */
 export const SETUP_FAILED = 125;
@@ -47,7 +40,7 @@ export class Context {
     this.machine = machine;
     this.rodata = rodata;
     this.#layout = layout;
-    this.order = activeSteps(program);
+    this.order = stepOrder(program);
     this.#index = new Map(this.order.map((step, index) => [step.id, index]));
   }
 

@@ -14,15 +14,15 @@ import {
   type RoleProgram,
   roleProgram,
   type Step,
+  stepOrder,
 } from "../program/program.ts";
-import { activeSteps } from "./context.ts";
 
 /** Room for the shared mapping: what absolute addressing reaches on both architectures. */
 const MEMORY_LIMIT = 0x1000_0000;
 
 export function validate(program: Program): void {
   const ids = unique(
-    activeSteps(program).map((step) => step.id),
+    stepOrder(program).map((step) => step.id),
     "step",
   );
   const buffers = new Map(program.buffers.map((buffer) => [buffer.name, buffer.size]));

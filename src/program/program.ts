@@ -245,11 +245,12 @@ export const FLAGS = {
   sealed: 32,
 } as const;
 
+/** A step that does something: all but labels. */
+export type ActiveStep = Exclude<Step, { kind: "label" }>;
+
 /** Every step that has a result cell or can fail, in layout order: by role as in ROLES; index = result cell. */
-export function stepOrder(program: Program): readonly (Exclude<Step, { kind: "label" }> & { role: Role })[] {
-  return ROLES.flatMap((role) =>
-    roleProgram(program, role).steps.flatMap((step) => (step.kind === "label" ? [] : [{ ...step, role }])),
-  );
+export function stepOrder(program: Program): readonly ActiveStep[] {
+  return ROLES.flatMap((role) => roleProgram(program, role).steps.filter((step) => step.kind !== "label"));
 }
 
 /** Offsets in shared memory, from MEMORY_BASE. Pure function of the program; encoder and supervisor both use it. */
