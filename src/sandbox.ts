@@ -179,7 +179,8 @@ class PreparedSandbox implements Sandbox {
     );
     const outcome = this.#logEnd(started.outcome, variant);
     // What could not be executed may be there next time, and then has to be shown.
-    if (outcome.launchError?.call === "execve") this.#variants.delete(this.#key(argv, terminals));
+    if (outcome.launchError?.call === "execve" && this.#variants.delete(this.#key(argv, terminals)))
+      variant.prepared.close();
     if ("error" in started) throw started.error;
     return outcome;
   }
