@@ -1,5 +1,5 @@
 /** The judge itself: a weaker sandbox is called weaker. Then the sweep over a real launcher. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -24,17 +24,14 @@ import {
   injections,
   judge,
   leaksOf,
+  ownNamespaces,
+  sweep,
   trace,
   VERDICTS,
   weaknesses,
 } from "./inject.ts";
 
-const OWN = new Map(
-  ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"].map((name) => [
-    name,
-    readlinkSync(`/proc/self/ns/${name}`),
-  ]),
-);
+const OWN = ownNamespaces();
 /** Every occurrence of every call; otherwise the first few of each. */
 const FULL = process.env["SANDBOX_FAULTS"] === "full";
 
@@ -101,16 +98,6 @@ describe("the judge", () => {
 /** Who is killed, or refused the removal itself, cannot clean up: the next run does. */
 const cannotClean = ({ fault, call }: Injection): boolean =>
   fault === "KILL" || call === "rmdir" || call === "unlinkat";
-
-/** Runs the injections, as many at once as there are processors, and collects what is not as it must be. */
-async function sweep<T>(items: readonly T[], width: number, run: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (let item = items[next++]; item !== undefined; item = items[next++]) await run(item);
-    }),
-  );
-}
 
 describe.each(USERS)("a standalone launcher under strict, run by %s", (user) => {
   it(

@@ -12,7 +12,7 @@
  * each role that makes that many.
  */
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import {
   as,
   cgroupMembers,
@@ -49,7 +49,7 @@ export interface Finding {
 const HANG = 12_000;
 const PAYLOAD_ENDED = "end=";
 
-interface Traced {
+export interface Traced {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -254,4 +254,28 @@ export async function abandonedCgroups(before: ReadonlySet<string>): Promise<rea
     sandboxCgroups().filter((path) => !before.has(path) && cgroupMembers(path)?.length === 0);
   for (let tries = 0; look().length > 0 && tries < 100; tries++) await pause(20);
   return look();
+}
+
+/** The namespaces of the test process: "user" to "user:[4026531837]". */
+export function ownNamespaces(): ReadonlyMap<string, string> {
+  return new Map(
+    ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"].map((name) => [
+      name,
+      readlinkSync(`/proc/self/ns/${name}`),
+    ]),
+  );
+}
+
+/** Does something with every item, `width` at once. */
+export async function sweep<T>(
+  items: readonly T[],
+  width: number,
+  run: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let item = items[next++]; item !== undefined; item = items[next++]) await run(item);
+    }),
+  );
 }

@@ -420,12 +420,12 @@ export function mounts(): string {
   return readFileSync("/proc/self/mountinfo", "utf8");
 }
 
-/** Waits until the condition holds; false when it does not within the time (milliseconds). */
-export async function eventually(condition: () => boolean, within: number): Promise<boolean> {
+/** Waits until the condition holds, looking every so often; false when it does not within the time. Milliseconds. */
+export async function eventually(condition: () => boolean, within: number, every = 20): Promise<boolean> {
   const end = performance.now() + within;
   while (!condition()) {
     if (performance.now() > end) return false;
-    await pause(20);
+    await pause(every);
   }
   return true;
 }
