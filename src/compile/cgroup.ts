@@ -78,7 +78,7 @@ export function limitByCgroup(draft: Draft): ReadonlySet<string> {
   const groups = new Map<string, Controller[]>();
   for (const controller of wanted.keys()) {
     const facts = draft.host.cgroup.controllers[controller] ?? bug(`no ${controller}`);
-    const key = `${facts.version}:${facts.parent}`;
+    const key = `${facts.version}:${draft.supervised ? facts.parent : (facts.top ?? facts.parent)}`;
     groups.set(key, [...(groups.get(key) ?? []), controller]);
   }
   for (const [key, controllers] of groups) {

@@ -60,10 +60,13 @@ function probeV1(
       const controller = V1_NAMES[option];
       if (controller === undefined || found[controller] !== undefined) continue;
       const ownDirectory = locate(mount, own.get(option) ?? "/");
-      const parent = [ownDirectory, mount.target].find(
-        (directory) => directory !== null && directory !== undefined && usable(files, directory),
+      const [parent, top] = [ownDirectory, mount.target].filter(
+        (directory): directory is string =>
+          directory !== null && directory !== undefined && usable(files, directory),
       );
-      if (parent !== undefined && parent !== null) found[controller] = { version: 1, parent };
+      if (parent === undefined) continue;
+      found[controller] =
+        top === undefined || top === parent ? { version: 1, parent } : { version: 1, parent, top };
     }
   }
   return found;

@@ -18,6 +18,11 @@ export interface CgroupController {
   readonly version: 1 | 2;
   /** Absolute directory under which `sandbox-<run id>` may be made; the same for all v2 controllers. */
   readonly parent: string;
+  /**
+   * Where a launcher that outlives its compiler makes its own: the top of the hierarchy. Absent where `parent` is the only place. The group
+   * that this process happens to be in may be gone tomorrow.
+   */
+  readonly top?: string;
 }
 
 export interface CgroupFacts {

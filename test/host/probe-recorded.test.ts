@@ -97,6 +97,7 @@ describe("cgroups are found where they may be made", () => {
     expect(cgroup.controllers.memory).toEqual({
       version: 1,
       parent: "/sys/fs/cgroup/memory/system.slice/job",
+      top: "/sys/fs/cgroup/memory",
     });
     expect(cgroup.controllers.pids).toEqual({ version: 1, parent: "/sys/fs/cgroup/pids" });
     expect(cgroup.controllers.cpu?.parent).toBe("/sys/fs/cgroup/cpu,cpuacct");
