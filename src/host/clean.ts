@@ -5,7 +5,7 @@
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { HostFacts } from "./facts.ts";
 import { errorCode } from "./files.ts";
 
@@ -47,7 +47,13 @@ function alive(pid: number): boolean {
 
 /** The parents under which runs make cgroups, each once. */
 function cgroupParents(facts: HostFacts): readonly string[] {
-  return [...new Set(Object.values(facts.cgroup.controllers).map(({ parent }) => parent))];
+  return [
+    ...new Set(
+      Object.values(facts.cgroup.controllers).flatMap(({ parent, top }) =>
+        top === undefined ? [parent] : [parent, top],
+      ),
+    ),
+  ];
 }
 
 /** Names in a directory; [] when it is gone or closed to us. */
@@ -89,6 +95,21 @@ function removeRunCgroup(path: string, into: Collected): void {
   attempt(path, rmdirSync, into);
 }
 
+/** Nothing is said of a run that goes on. */
+function removeIfEmpty(path: string, into: Collected): void {
+  const found: Collected = { removed: [], kept: [] };
+  removeRunCgroup(path, found);
+  into.removed.push(...found.removed);
+  into.kept.push(
+    ...found.kept.filter(({ reason }) => reason !== "processes are still in it" || !isRunning(path)),
+  );
+}
+
+function isRunning(path: string): boolean {
+  const owner = RUN_DIRECTORY.exec(basename(path))?.[1];
+  return owner !== undefined && alive(Number(owner));
+}
+
 /**
  * The quick part, for the start of every run: one readdir for each parent. Gives the paths removed.
  */
@@ -102,9 +123,12 @@ export function cleanStaleCgroups(facts: HostFacts): CleanReport {
 function cleanParent(parent: string, children: readonly string[], minimumAge: number, into: Collected): void {
   for (const name of children) {
     const owner = RUN_DIRECTORY.exec(name)?.[1];
-    if (owner === undefined || alive(Number(owner))) continue;
+    if (owner === undefined) continue;
     const path = join(parent, name);
-    if (minimumAge === 0 || older(path, minimumAge)) removeRunCgroup(path, into);
+    // A pid that lives may be another's, of another pid namespace or reused. A run joins its cgroup at once: one that is old and
+    // empty is over, and one that is not empty cannot be removed.
+    const age = alive(Number(owner)) ? SETTLED_AGE : minimumAge;
+    if (age === 0 || older(path, age)) removeIfEmpty(path, into);
   }
 }
 
