@@ -47,8 +47,16 @@ function spoiled(script: string, argv: readonly string[]): readonly string[] {
   return isRoot
     ? [...enter, ...shell, ...argv]
     : [
-        ...[...enter, "--user", "--map-current-user", "--keep-caps", ...shell],
-        ...["setpriv", "--inh-caps=-all", "--ambient-caps=-all", "--", ...argv],
+        ...enter,
+        "--user",
+        "--map-current-user",
+        "--keep-caps",
+        ...shell,
+        "setpriv",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+        "--",
+        ...argv,
       ];
 }
 
