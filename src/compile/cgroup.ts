@@ -106,6 +106,7 @@ function makeDirectory(
       { buffer: "run-id" },
     ]);
   }
+  draft.hostDescriptors.add(`${name}.parent`).add(`${name}.dir`);
   const above = at.call(
     `${name}.parent`,
     "where this host lets us make cgroups",

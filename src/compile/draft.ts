@@ -53,7 +53,7 @@ export const PHASES = {
     "readback",
     "wait",
   ],
-  payload: ["session", "limits", "process", "privileges", "descriptors", "seccomp", "exec"],
+  payload: ["session", "drop", "limits", "process", "privileges", "descriptors", "seccomp", "exec"],
 } as const satisfies Record<Role, readonly string[]>;
 
 export type Phase = { [R in Role]: `${R}.${(typeof PHASES)[R][number]}` }[Role];
@@ -86,6 +86,8 @@ export class Draft {
   readonly buffers: SharedBuffer[] = [];
   /** Directories inside the root that exist already or are made by an earlier step, without the leading slash. */
   readonly directories = new Set<string>();
+  /** Steps that opened a directory of the host: closed once the host's tree is detached, before a path of the payload's root is looked up. */
+  readonly hostDescriptors = new Set<string>();
   readonly #profile: ResolvedProfile;
   readonly #phases = new Map<Phase, Step[]>();
   readonly #dataByContent = new Map<string, string>();
@@ -100,6 +102,12 @@ export class Draft {
 
   get supervised(): boolean {
     return this.target.mode === "supervised";
+  }
+
+  /** The root holds what somebody else put there: links in it may lead anywhere. */
+  get hostileRoot(): boolean {
+    const { root, write } = this.spec.filesystem;
+    return root.type === "directory" || typeof write === "object";
   }
 
   /** Run with the rights to map foreign ids: by root, in short. */

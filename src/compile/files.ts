@@ -1,11 +1,10 @@
 /** Files and links that the launcher makes inside the root: generated, copied from the host, linked. */
 
 import type { Mount } from "../profile/spec.ts";
-import { result } from "../program/build.ts";
 import { O_CLOEXEC, O_CREAT, O_EXCL, O_WRONLY, OPEN_FLAGS } from "../program/constants.ts";
 import type { Draft } from "./draft.ts";
 import type { Wanted } from "./mounts.ts";
-import { makeDirectories, openHostFile, parentOf } from "./trees.ts";
+import { makeDirectories, openHostFile, parentOf, placeFor } from "./trees.ts";
 
 /** A generated file. What a kept or foreign root already has at that place stays. */
 export function writeFile(
@@ -31,8 +30,7 @@ export function writeFile(
     "a file of our own",
     "openat",
     [
-      result("root"),
-      draft.text(mount.target.slice(1)),
+      ...placeFor(draft, at, `${id}.make`, mount.target),
       O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
       mount.mode,
     ],
@@ -71,7 +69,7 @@ export function copyFile(draft: Draft, path: string): void {
     `${id}.make`,
     "a file of our own",
     "openat",
-    [result("root"), draft.text(path.slice(1)), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0o444],
+    [...placeFor(draft, at, `${id}.make`, path), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0o444],
     {
       target: path,
       onError: { errnos: { EEXIST: `${id}.done` } },
@@ -106,7 +104,7 @@ export function link(
     `${id}.make`,
     "a link inside the root",
     "symlinkat",
-    [draft.text(mount.link), result("root"), draft.text(mount.target.slice(1))],
+    [draft.text(mount.link), ...placeFor(draft, at, `${id}.make`, mount.target)],
     {
       target: mount.target,
       onError: { errnos: { EEXIST: "next", EROFS: "next" } },

@@ -214,6 +214,7 @@ function openHostProc(draft: Draft, decision: string): Operand {
   const at = draft.phase("monitor.proc", decision);
   draft.buffer("statfs", 128);
   draft.buffer("path", 64);
+  draft.hostDescriptors.add("proc.host");
   const proc = at.call(
     "proc.host",
     "init's maps are files in it",

@@ -25,6 +25,7 @@ import { separateNamespaces } from "./namespaces.ts";
 import { connectNetwork, nameHost } from "./network.ts";
 import {
   closeDescriptors,
+  dropDescriptors,
   executePayload,
   installFilter,
   prepareProcess,
@@ -34,7 +35,7 @@ import {
 import type { Decision, LaunchPlan } from "./plan.ts";
 import { dropPrivileges } from "./privileges.ts";
 import { limitByRlimits } from "./rlimits.ts";
-import { buildRoot, closeRoot, enterRoot } from "./root.ts";
+import { buildRoot, closeHostDescriptors, closeRoot, enterRoot } from "./root.ts";
 import { provideTerminal } from "./terminal.ts";
 
 export type { Mode, Target } from "./draft.ts";
@@ -70,6 +71,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   provideTerminal(draft);
   dropPrivileges(draft);
   spawnPayload(draft, launch);
+  dropDescriptors(draft, launch);
   limitByRlimits(draft, held);
   setPriorities(draft);
   prepareProcess(draft);
@@ -79,6 +81,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   executePayload(draft, launch);
   watchPayload(draft, launch);
   watchInit(draft, launch);
+  closeHostDescriptors(draft, "filesystem.root");
 
   const problems = [...draft.problems, ...unmet(draft)];
   if (problems.length > 0) return { ok: false, problems };

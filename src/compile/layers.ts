@@ -5,7 +5,14 @@ import { result } from "../program/build.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { hostEtc } from "./etc.ts";
-import { attach, cloneHostTree, type FileSystemOption, makeFileSystem, openHostPath } from "./trees.ts";
+import {
+  attach,
+  cloneHostTree,
+  type FileSystemOption,
+  makeBeneath,
+  makeFileSystem,
+  openHostPath,
+} from "./trees.ts";
 import { isBelow } from "./visible.ts";
 export const DATA = { readOnly: false, noExec: false, noDev: true } as const;
 
@@ -25,14 +32,6 @@ export function etcLayers(draft: Draft): readonly Layer[] {
   }));
 }
 
-/** An empty directory that the payload cannot reach before the overlay is made. */
-interface EmptyDirectory {
-  readonly above: Operand;
-  readonly name: string;
-}
-
-export const EXISTS = { onError: { errnos: { EEXIST: "next" } } } as const;
-
 /** Host directories of a `system` root; links such as /bin → usr/bin are made as links. */
 export function systemLayers(draft: Draft): readonly Layer[] {
   if (draft.spec.filesystem.root.type !== "system") return [];
@@ -41,7 +40,7 @@ export function systemLayers(draft: Draft): readonly Layer[] {
     .map(([path]) => ({ id: `system:${path}`, source: path, target: path }));
 }
 
-export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirectory): void {
+export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: Operand): void {
   const attributes = { readOnly: true, noExec: false, noDev: true };
   const below = mountsBelow(draft, layer.source);
   const shared = !draft.host.overlay.available || below.length > 0;
@@ -71,8 +70,7 @@ export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: EmptyDirecto
     { text: "/proc/self/fd/" },
     { decimal: result(`${layer.id}.open`) },
     { text: ":/proc/self/fd/" },
-    { decimal: empty.above },
-    { text: `/${empty.name}` },
+    { decimal: empty },
   ]);
   const tree = makeFileSystem(
     draft,
@@ -120,32 +118,17 @@ export function makeOverlay(
   name: string,
 ): Operand {
   const at = draft.phase("init.root", decision);
-  at.call(
-    `${id}.upper.make`,
-    "what is written",
-    "mkdirat",
-    [above, draft.text(`${name}.upper`), 0o755],
-    EXISTS,
-  );
-  at.call(
-    `${id}.work.make`,
-    "overlayfs works in it",
-    "mkdirat",
-    [above, draft.text(`${name}.work`), 0o755],
-    EXISTS,
-  );
   const options: FileSystemOption[] = [];
   const parts = [
-    ["lowerdir", result(`${id}.open`), ""],
-    ["upperdir", above, `/${name}.upper`],
-    ["workdir", above, `/${name}.work`],
+    ["lowerdir", result(`${id}.open`)],
+    ["upperdir", makeBeneath(draft, at, `${id}.upper`, above, `${name}.upper`)],
+    ["workdir", makeBeneath(draft, at, `${id}.work`, above, `${name}.work`)],
   ] as const;
-  for (const [key, descriptor, below] of parts) {
+  for (const [key, descriptor] of parts) {
     const text = draft.buffer(`${key}.${id}`, 160);
     at.format(`${id}.${key}`, "by descriptor: no path to race, none to escape from", text, [
       { text: "/proc/self/fd/" },
       { decimal: descriptor },
-      { text: below },
     ]);
     options.push([key, { buffer: text }]);
   }

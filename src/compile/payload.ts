@@ -1,13 +1,15 @@
 /**
  * The payload's last steps: mask, priority, working directory, descriptors, environment, filter, execve.
  */
-import { result } from "../program/build.ts";
+import { type Listing, load, result } from "../program/build.ts";
 import {
   ALL_DESCRIPTORS,
   AT_FDCWD,
   CLOSE_RANGE_CLOEXEC,
   O_CLOEXEC,
+  O_PATH,
   O_WRONLY,
+  OPEN_FLAGS,
   PR_MDWE_REFUSE_EXEC_GAIN,
   PR_SET_MDWE,
   PR_SET_SPECULATION_CTRL,
@@ -15,6 +17,8 @@ import {
   PR_SPEC_INDIRECT_BRANCH,
   PR_SPEC_STORE_BYPASS,
   PRIO_PROCESS,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
   SECCOMP_FILTER_FLAG_LOG,
   SECCOMP_FILTER_FLAG_SPEC_ALLOW,
   SECCOMP_SET_MODE_FILTER,
@@ -24,6 +28,7 @@ import {
 import { SIGNAL, signalName } from "../program/signal.ts";
 import type { Draft } from "./draft.ts";
 import { defaultAction } from "./monitor.ts";
+import { OPEN_HOW_SIZE, openHow } from "./trees.ts";
 import { isShown, workingDirectory } from "./visible.ts";
 
 /**
@@ -136,14 +141,22 @@ export function prepareProcess(draft: Draft): void {
     draft.spec.process.workdir === null && !isShown(draft, draft.request.cwd)
       ? "the caller's directory is not shown inside"
       : "";
-  at("process.workdir", workdir, "/process/workdir", shown).call(
-    "workdir.enter",
-    "where the payload starts",
-    "chdir",
-    [draft.text(workdir)],
+  enterWorkdir(draft, at("process.workdir", workdir, "/process/workdir", shown), workdir);
+  resetSignals(draft);
+}
+
+/** Looked up like a mount point: no link in the root, and no magic link, makes the working directory one outside (CVE-2024-21626). */
+function enterWorkdir(draft: Draft, at: Listing, workdir: string): void {
+  const { O_DIRECTORY } = OPEN_FLAGS[draft.host.arch];
+  const how = openHow(draft, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  const directory = at.call(
+    "workdir.open",
+    "look it up inside the root",
+    "openat2",
+    [AT_FDCWD, draft.text(workdir), how, OPEN_HOW_SIZE],
     { target: workdir },
   );
-  resetSignals(draft);
+  at.call("workdir.enter", "where the payload starts", "fchdir", [directory], { target: workdir });
 }
 
 /**
@@ -197,6 +210,26 @@ export function setEnvironment(draft: Draft): void {
     "environment.build",
     "only what the profile names",
   );
+}
+
+/** Number of the pipe that tells init of the execve; closed by it. */
+const STARTED = 3;
+
+/**
+ * What init has open is closed first of all, the pipe that execve closes apart: nothing that comes after can reach through a descriptor of
+ * the launch.
+ */
+export function dropDescriptors(draft: Draft, decision: string): void {
+  const at = draft.phase("payload.drop", decision);
+  // EINVAL: it has that number already.
+  at.call("started.move", "out of the way", "dup3", [load("started", 4, 4), STARTED, O_CLOEXEC], {
+    onError: { errnos: { EINVAL: "next" } },
+  });
+  at.call("descriptors.drop", "nothing of the launch stays open", "close_range", [
+    STARTED + 1,
+    ALL_DESCRIPTORS,
+    0,
+  ]);
 }
 
 export function closeDescriptors(draft: Draft): void {

@@ -7,6 +7,7 @@
  */
 import { result } from "../program/build.ts";
 import {
+  AT_EMPTY_PATH,
   MNT_DETACH,
   O_CLOEXEC,
   O_PATH,
@@ -20,14 +21,14 @@ import {
   addReadOnlyLayer,
   addWritableLayer,
   DATA,
-  EXISTS,
   etcLayers,
   makeOverlay,
   mountsBelow,
   systemLayers,
 } from "./layers.ts";
 import { cloneOwnedTree } from "./translate.ts";
-import { closeMount, makeDirectories, makeFileSystem, openHostPath, stackOnRoot } from "./trees.ts";
+import { closeMount, makeBeneath, makeFileSystem, openHostPath, placeFor, stackOnRoot } from "./trees.ts";
+import { isBelow } from "./visible.ts";
 
 /** Bytes and inodes of a root that nobody writes to: mount points, links, generated files. */
 const SKELETON = { size: 4 << 20, inodes: 4096 } as const;
@@ -106,23 +107,16 @@ function buildSkeleton(draft: Draft, decision: string): void {
     );
     stackOnRoot(draft, at, "root.stack", result("root.fs.mount"));
     // Still empty, and nobody's but ours: the second layer that an overlay without writes needs.
-    makeDirectories(draft, at, "root", "/proc");
-    const empty = { above: result("root"), name: "proc" };
+    const empty = makeBeneath(draft, at, "empty", result("root"), "proc");
+    draft.directories.add("proc");
     for (const layer of [...systemLayers(draft), ...etcLayers(draft)]) addReadOnlyLayer(draft, layer, empty);
     return;
   }
   // One tmpfs (or the author's directory) holds the root and the upper layers, so that one limit covers all writes.
   const above = openUpper(draft, decision, typeof write === "object" ? write.directory : null, writeSize);
-  at.call("root.make", "the root's own files", "mkdirat", [above, draft.text("root"), 0o755], EXISTS);
+  const own = makeBeneath(draft, at, "root.files", above, "root");
   // Not in the root: what an earlier run left in a kept one may be links, and the host's tree is still here.
-  at.call(
-    "empty.make",
-    "the second layer that an overlay without writes needs",
-    "mkdirat",
-    [above, draft.text("empty"), 0o755],
-    EXISTS,
-  );
-  const empty = { above, name: "empty" };
+  const empty = makeBeneath(draft, at, "empty", above, "empty");
   for (const layer of systemLayers(draft)) {
     if (mountsBelow(draft, layer.source).length === 0) addWritableLayer(draft, layer, above);
     else addReadOnlyLayer(draft, layer, empty);
@@ -132,7 +126,7 @@ function buildSkeleton(draft: Draft, decision: string): void {
     "root.clone",
     "the root is a directory of it, so that upper layers stay out of sight",
     "open_tree",
-    [above, draft.text("root"), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC],
+    [own, draft.text(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH],
     { target: "/" },
   );
   closeUpper(draft, decision);
@@ -175,9 +169,28 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
     });
     return result("upper.clone");
   }
+  refuseShown(draft, fact.real);
   const tree = cloneOwnedTree(draft, decision, "upper", fact, DATA);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;
+}
+
+/** overlayfs does not say what happens when an upper layer is changed from outside of it, and the payload would be outside. */
+function refuseShown(draft: Draft, directory: string): void {
+  const { mounts, workdir } = draft.spec.filesystem;
+  const writable = mounts.flatMap((mount) =>
+    mount.type === "bind" && !mount.readOnly ? [draft.request.paths[mount.source]?.real ?? mount.source] : [],
+  );
+  const shown = [...writable, ...(workdir === "rw" ? [draft.request.cwd] : [])].find(
+    (source) => isBelow(directory, source) || isBelow(source, directory),
+  );
+  if (shown === undefined) return;
+  draft.problem({
+    kind: "profile-contradiction",
+    pointer: "/filesystem/write",
+    message: `${directory} keeps the writes, and ${shown} shows it to the payload, writable`,
+    hint: "keep the writes in a directory that the sandbox does not show",
+  });
 }
 
 function closeUpper(draft: Draft, decision: string): void {
@@ -200,9 +213,11 @@ export function linkSystemDirectories(draft: Draft, decision: string): void {
       `system:${path}.link`,
       `as on the host: ${path} → ${link}`,
       "symlinkat",
-      [draft.text(link), result("root"), draft.text(path.slice(1))],
+      [draft.text(link), ...placeFor(draft, at, `system:${path}.link`, path)],
       // A kept root has it from the run before.
-      typeof draft.spec.filesystem.write === "object" ? { target: path, ...EXISTS } : { target: path },
+      typeof draft.spec.filesystem.write === "object"
+        ? { target: path, onError: { errnos: { EEXIST: "next" } } }
+        : { target: path },
     );
     draft.directories.add(path.slice(1));
   }
@@ -272,6 +287,17 @@ export function enterRoot(draft: Draft, decision: string): void {
   at.call("pivot.leave", "nothing of the old tree as working directory", "chdir", [draft.text("/")], {
     target: "/",
   });
+}
+
+/**
+ * Close every directory of the host that is still open, right after its tree is detached: ".." in one of them would still lead through
+ * that tree, for init and for whoever inherits it (CVE-2024-21626).
+ */
+export function closeHostDescriptors(draft: Draft, decision: string): void {
+  const at = draft.phase("init.pivot", decision);
+  for (const step of draft.hostDescriptors) {
+    at.call(`${step}.drop`, "nothing of the host stays open", "close", [result(step)], { target: step });
+  }
 }
 
 /** Read-only from here on, when nothing is to be written. */

@@ -19,15 +19,19 @@ import {
   MOUNT_ATTR_RDONLY,
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
+  MS_PRIVATE,
   O_CLOEXEC,
   O_NONBLOCK,
   O_PATH,
   O_RDONLY,
+  OPEN_FLAGS,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
+  RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft, Phase } from "./draft.ts";
@@ -77,6 +81,7 @@ export function cloneHostTree(
 
 /** Open a host path whose links were resolved before: a component that became a link since is refused (ELOOP). */
 export function openHostPath(draft: Draft, at: Listing, id: string, path: string): Operand {
+  draft.hostDescriptors.add(`${id}.open`);
   return at.call(
     `${id}.open`,
     "no component may have become a link since it was resolved",
@@ -105,7 +110,10 @@ export function openHostFile(draft: Draft, decision: string, id: string, path: s
     );
 }
 
-/** mount_setattr(2), recursive: read-only holds for submounts as well. */
+/**
+ * mount_setattr(2), recursive: read-only holds for submounts as well. Private: a clone of a shared mount is its peer, and what is
+ * mounted on it would appear on the host.
+ */
 export function setAttributes(
   draft: Draft,
   at: Listing,
@@ -123,7 +131,7 @@ export function setAttributes(
       tree,
       draft.text(""),
       AT_EMPTY_PATH | AT_RECURSIVE,
-      mountAttr(draft, attributeBits(attributes)),
+      mountAttr(draft, attributeBits(attributes), MS_PRIVATE),
       MOUNT_ATTR_SIZE,
     ],
     { target },
@@ -132,7 +140,7 @@ export function setAttributes(
 
 /** Make a mount of ours read-only once everything in it is made; what is mounted below keeps its own attributes. */
 export function closeMount(draft: Draft, decision: string, id: string, mount: Operand, target: string): void {
-  const attr = draft.bytes(packed([MOUNT_ATTR_RDONLY, 8], [0, 8], [0, 8], [0, 8]), 8);
+  const attr = mountAttr(draft, MOUNT_ATTR_RDONLY, 0n);
   draft
     .phase("init.close", decision)
     .call(
@@ -142,6 +150,31 @@ export function closeMount(draft: Draft, decision: string, id: string, mount: Op
       [mount, draft.text(""), AT_EMPTY_PATH, attr, MOUNT_ATTR_SIZE],
       { target },
     );
+}
+
+/**
+ * Make a directory with one name in a directory of ours or the author's, and open it. What an earlier run, or whoever owns the place, put
+ * there under that name may be a link or a mount: refused.
+ */
+export function makeBeneath(draft: Draft, at: Listing, id: string, above: Operand, name: string): Operand {
+  at.call(`${id}.make`, "a directory of the launch", "mkdirat", [above, draft.text(name), 0o755], {
+    target: name,
+    onError: { errnos: { EEXIST: "next" } },
+  });
+  draft.hostDescriptors.add(`${id}.open`);
+  const { O_DIRECTORY } = OPEN_FLAGS[draft.host.arch];
+  const how = openHow(
+    draft,
+    O_PATH | O_DIRECTORY | O_CLOEXEC,
+    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+  );
+  return at.call(
+    `${id}.open`,
+    "that very directory, no link",
+    "openat2",
+    [above, draft.text(name), how, OPEN_HOW_SIZE],
+    { target: name },
+  );
 }
 
 /** A parameter of a file system: a text, a bare flag, or text made at run time in a buffer. */
@@ -217,16 +250,11 @@ export function attach(
   const at = draft.phase(phase, decision);
   makeDirectories(draft, at, id, kind === "directory" ? target : parentOf(target));
   if (kind === "file") {
-    at.call(
-      `${id}.touch`,
-      "its mount point",
-      "mknodat",
-      [result("root"), draft.text(target.slice(1)), REGULAR_FILE | 0o644n, 0],
-      {
-        onError: EXISTS,
-        target,
-      },
-    );
+    const place = placeFor(draft, at, `${id}.touch`, target);
+    at.call(`${id}.touch`, "its mount point", "mknodat", [...place, REGULAR_FILE | 0o644n, 0], {
+      onError: EXISTS,
+      target,
+    });
   }
   const point = at.call(
     `${id}.point`,
@@ -260,17 +288,30 @@ export function makeDirectories(draft: Draft, at: Listing, id: string, path: str
     const directory = parts.slice(0, depth + 1).join("/");
     if (draft.directories.has(directory)) continue;
     draft.directories.add(directory);
-    at.call(
-      `${id}.mkdir.${depth}`,
-      "a directory on the way",
-      "mkdirat",
-      [result("root"), draft.text(directory), 0o755],
-      {
-        onError: EXISTS,
-        target: `/${directory}`,
-      },
-    );
+    const place = placeFor(draft, at, `${id}.mkdir.${depth}`, `/${directory}`);
+    at.call(`${id}.mkdir.${depth}`, "a directory on the way", "mkdirat", [...place, 0o755], {
+      onError: EXISTS,
+      target: `/${directory}`,
+    });
   }
+}
+
+/**
+ * A directory descriptor and a name: where to make something inside the root. In a tree of our own the path will do. In one that somebody
+ * else filled, its directory is looked up first, so that no link in it, and no magic link of procfs, leads out.
+ */
+export function placeFor(draft: Draft, at: Listing, id: string, path: string): readonly [Operand, Operand] {
+  const parent = parentOf(path).slice(1);
+  if (!draft.hostileRoot || parent === "") return [result("root"), draft.text(path.slice(1))];
+  const how = openHow(draft, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  const directory = at.call(
+    `${id}.in`,
+    "its directory, looked up inside the root",
+    "openat2",
+    [result("root"), draft.text(parent), how, OPEN_HOW_SIZE],
+    { target: `/${parent}` },
+  );
+  return [directory, draft.text(path.slice(parent.length + 2))];
 }
 
 export function parentOf(path: string): string {
@@ -288,7 +329,7 @@ export function openHow(draft: Draft, flags: bigint, resolve: bigint): Operand {
   return draft.bytes(packed([flags, 8], [0, 8], [resolve, 8]), 8);
 }
 
-/** struct mount_attr: attributes to set, none to clear. */
-function mountAttr(draft: Draft, set: bigint): Operand {
-  return draft.bytes(packed([set, 8], [0, 8], [0, 8], [0, 8]), 8);
+/** struct mount_attr: attributes to set, none to clear, propagation (0: as it is), no user namespace. */
+function mountAttr(draft: Draft, set: bigint, propagation: bigint): Operand {
+  return draft.bytes(packed([set, 8], [0, 8], [propagation, 8], [0, 8]), 8);
 }

@@ -27,8 +27,10 @@ export const OPEN_FLAGS = {
 } as const;
 
 /** openat2(2) resolve flags. */
+export const RESOLVE_NO_XDEV = 0x01n;
 export const RESOLVE_NO_MAGICLINKS = 0x02n;
 export const RESOLVE_NO_SYMLINKS = 0x04n;
+export const RESOLVE_BENEATH = 0x08n;
 export const RESOLVE_IN_ROOT = 0x10n;
 
 export const CLONE_NEWTIME = 0x80n;
