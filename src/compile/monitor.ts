@@ -4,6 +4,7 @@
  */
 import { buffer, load, result, value } from "../program/build.ts";
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   CLOCK_MONOTONIC,
   F_GETFD,
@@ -13,6 +14,7 @@ import {
   PR_SET_PDEATHSIG,
   SIG_BLOCK,
   SIGSET_SIZE,
+  STATX_TYPE,
   WALL,
 } from "../program/constants.ts";
 import { type Operand, PARENT_DEATH_SIGNAL } from "../program/program.ts";
@@ -71,6 +73,7 @@ export function startMonitor(draft: Draft, decision: string): void {
   } else {
     fillStandardDescriptors(draft, decision);
   }
+  refuseDirectories(draft, decision);
   at.call("monitor.pid", "names the run and picks its ids", "getpid", []);
   if (!draft.supervised) {
     draft.buffer("random", 16);
@@ -111,6 +114,44 @@ function fillStandardDescriptors(draft: Draft, decision: string): void {
   }
 }
 
+const STATX_SIZE = 256;
+const S_IFMT = 0xf000n;
+const S_IFDIR = 0x4000;
+
+/** A directory as standard input is a way out for the payload: openat(0, "../..") walks the host's tree from there. */
+function refuseDirectories(draft: Draft, decision: string): void {
+  const at = draft.phase("monitor.start", decision);
+  draft.buffer("statx", STATX_SIZE);
+  for (const descriptor of [0, 1, 2]) {
+    at.call(`stdio.${descriptor}.stat`, "what is it?", "statx", [
+      descriptor,
+      draft.text(""),
+      AT_EMPTY_PATH,
+      STATX_TYPE,
+      buffer("statx"),
+    ]);
+    at.branch(
+      `stdio.${descriptor}.type`,
+      "a directory",
+      load("statx", 28, 2),
+      S_IFDIR,
+      "stdio.directory",
+      S_IFMT,
+    );
+  }
+  at.branch("stdio.none", "none of them is a directory", value(0), 0, "stdio.fine");
+  at.label("stdio.directory");
+  at.expect(
+    "stdio.refuse",
+    "no standard descriptor is a directory: the payload could walk the host from it",
+    value(0),
+    1,
+    "EISDIR",
+    { target: "standard descriptors" },
+  );
+  at.label("stdio.fine");
+}
+
 /** The pipe that init waits on: one byte lets it go on, end of file tells it that the monitor is gone. */
 export function openLifeline(draft: Draft, decision: string): void {
   draft.buffer("lifeline", 8);
@@ -143,28 +184,32 @@ function armWallTime(draft: Draft): void {
     status: "full",
     reason: limit === null ? "" : "ITIMER_REAL in the monitor; the whole pid namespace is killed",
   });
-  const at = draft.phase("monitor.spawn", decision);
-  if (draft.supervised) {
-    // The supervisor fills it in: a run may have a shorter limit than its profile.
-    draft.buffer("wall-time", 32, true);
-    at.call("wall-time.arm", "the monitor kills the sandbox when it expires", "setitimer", [
-      ITIMER_REAL,
-      buffer("wall-time"),
-      0,
-    ]);
-  } else if (limit !== null) {
-    const timer = draft.words([
-      0n,
-      0n,
-      BigInt(Math.floor(limit / 1000)),
-      BigInt(Math.round((limit % 1000) * 1000)),
-    ]);
-    at.call("wall-time.arm", "the monitor kills the sandbox when it expires", "setitimer", [
+  if (draft.supervised) draft.buffer("wall-time", 32, true);
+  else if (limit === null) return;
+  // The supervisor fills it in: a run may have a shorter limit than its profile.
+  const timer = draft.supervised
+    ? buffer("wall-time")
+    : draft.words([
+        0n,
+        0n,
+        BigInt(Math.floor((limit ?? 0) / 1000)),
+        BigInt(Math.round(((limit ?? 0) % 1000) * 1000)),
+      ]);
+  draft
+    .phase("monitor.spawn", decision)
+    .call("wall-time.arm", "the monitor kills the sandbox when it expires", "setitimer", [
       ITIMER_REAL,
       timer,
       0,
     ]);
-  }
+  // A stopped monitor (Ctrl-Z) sees no timer; init is never stopped.
+  draft
+    .phase("init.wait", decision)
+    .call("wall-time.backup", "and so does init, if the monitor is stopped", "setitimer", [
+      ITIMER_REAL,
+      timer,
+      0,
+    ]);
 }
 
 /** Let go of the payload's standard descriptors, let init go on, then wait for it; whatever fails before, kill init and clean up. */

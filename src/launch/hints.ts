@@ -70,6 +70,17 @@ const RULES: readonly Rule[] = [
     hint: "it said why on standard error; your ranges are in /etc/subuid and /etc/subgid, and the program must be set-user-id root",
   },
   {
+    call: ["expect"],
+    errno: ["EISDIR"],
+    hint: "standard input, output or error is a directory, and the payload could walk the host from it; redirect a file or a pipe instead",
+  },
+  {
+    call: ["mkdirat", "openat2"],
+    errno: ["EACCES"],
+    about: /^\/(proc|dev|tmp|etc)?$/,
+    hint: "the sandbox's ids may not search the root file system's directory; chmod a+rx it",
+  },
+  {
     call: ["setresuid", "setresgid", "setgroups"],
     errno: ["EPERM", "EINVAL"],
     hint: "the id is not mapped into the sandbox; check `identity.uid`, `identity.gid` and `identity.map`",

@@ -5,9 +5,11 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
@@ -109,6 +111,55 @@ describe("a kept write directory in which somebody planted links", () => {
     );
   });
 });
+
+test.each([0, 1, 2])(
+  "a directory as descriptor %i is refused: the payload could walk the host from it",
+  async (descriptor) => {
+    const directory = openSync(open(), "r");
+    try {
+      const { sandbox } = await make({});
+      const streams = [
+        { stdin: { fd: directory } },
+        { stdout: { fd: directory } },
+        { stderr: { fd: directory } },
+      ];
+      const outcome = await sandbox.run(["true"], streams[descriptor]);
+      expect(outcome).toMatchObject({
+        reason: "launch-failed",
+        launchError: { errno: "EISDIR", hint: expect.stringContaining("is a directory") },
+      });
+    } finally {
+      closeSync(directory);
+    }
+  },
+);
+
+const TAMPER = `
+import os, resource
+attempts = [
+  lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0)),
+  lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
+  lambda: os.setpriority(os.PRIO_USER, 0, 19),
+  lambda: os.sched_setaffinity(1, {0}),
+  lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)),
+]
+for attempt in attempts:
+  try:
+    attempt()
+    print("done")
+  except OSError as error:
+    print(error.errno)
+resource.prlimit(0, resource.RLIMIT_NOFILE, (100, 100))
+`;
+
+test.each(["strict", "standard"])(
+  "%s: limits and scheduling of pid 1 are out of reach, its own are not",
+  async (profile) => {
+    const { sandbox } = await make({}, { profile });
+    const outcome = await sandbox.run(["python3", "-c", TAMPER]);
+    expect(outcome).toMatchObject({ exitCode: 0, stdout: "1\n".repeat(5), stderr: "" });
+  },
+);
 
 test("what is mounted on a shared bind inside never appears on the host", (context) => {
   need(context, isRoot, "needs root: a private copy of the host's mounts, shared within itself");
