@@ -48,6 +48,15 @@ function byDepth(a: Wanted, b: Wanted): number {
 }
 
 function mountOne(draft: Draft, wanted: Wanted): void {
+  if (wanted.mount.target !== "/proc" && isBelow(wanted.mount.target, "/proc")) {
+    draft.problem({
+      kind: "profile-contradiction",
+      pointer: wanted.pointer,
+      message: `${wanted.mount.target} is in /proc, which shows the truth or is not there`,
+      hint: "mask it with filesystem.masked, or mount elsewhere",
+    });
+    return;
+  }
   switch (wanted.mount.type) {
     case "bind":
       bind(draft, wanted, wanted.mount);

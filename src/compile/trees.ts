@@ -35,6 +35,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft, Phase } from "./draft.ts";
+import { isBelow } from "./visible.ts";
 
 /** What a mount forbids; nosuid holds everywhere. */
 export interface Attributes {
@@ -296,13 +297,18 @@ export function makeDirectories(draft: Draft, at: Listing, id: string, path: str
   }
 }
 
+function isBelowBind({ spec }: Draft, path: string): boolean {
+  return spec.filesystem.mounts.some((mount) => mount.type === "bind" && isBelow(path, mount.target));
+}
+
 /**
  * A directory descriptor and a name: where to make something inside the root. In a tree of our own the path will do. In one that somebody
  * else filled, its directory is looked up first, so that no link in it, and no magic link of procfs, leads out.
  */
 export function placeFor(draft: Draft, at: Listing, id: string, path: string): readonly [Operand, Operand] {
   const parent = parentOf(path).slice(1);
-  if (!draft.hostileRoot || parent === "") return [result("root"), draft.text(path.slice(1))];
+  if (parent === "" || !(draft.hostileRoot || isBelowBind(draft, path)))
+    return [result("root"), draft.text(path.slice(1))];
   const how = openHow(draft, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
   const directory = at.call(
     `${id}.in`,
