@@ -35,7 +35,7 @@ const lines = QUOTED.flatMap(([name, text]) => {
   return [`| ${text} | ${row.value} | ${row.target} |`];
 });
 const made = [
-  `Medians of one interleaved run of \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: Linux ${release()}, ${availableParallelism()} CPUs, Node ${node}.`,
+  `Medians of one interleaved run of \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: Linux ${release().split(".").slice(0, 2).join(".")}, ${availableParallelism()} CPUs, Node ${node}.`,
   "",
   "| | measured | aim |",
   "|---|---|---|",
