@@ -3,10 +3,10 @@
  * init gives up what it can before it spawns the payload, and the rest right after; the payload sets its own sets before seccomp.
  */
 
+import { CAPABILITIES } from "../profile/capability-names.ts";
 import { CAPABILITY_SETS, type CapabilitySet } from "../profile/spec.ts";
 import { load, packed } from "../program/build.ts";
 import {
-  CAPABILITY_NAMES,
   KEYCTL_JOIN_SESSION_KEYRING,
   LINUX_CAPABILITY_VERSION_3,
   PR_CAP_AMBIENT,
@@ -54,14 +54,14 @@ export function dropPrivileges(draft: Draft): void {
 }
 
 function capabilityBits(names: readonly string[]): bigint {
-  return names.reduce((bits, name) => bits | (1n << BigInt(CAPABILITY_NAMES.indexOf(name as never))), 0n);
+  return names.reduce((bits, name) => bits | (1n << BigInt(CAPABILITIES.indexOf(name as never))), 0n);
 }
 
 function limitBounding(draft: Draft, keep: bigint): void {
   const at = draft.phase("init.privileges", "capabilities.bounding");
   for (let capability = 0n; capability <= BigInt(draft.host.lastCapability); capability += 1n) {
     if (((keep >> capability) & 1n) === 1n) continue;
-    const name = CAPABILITY_NAMES[Number(capability)] ?? `capability ${capability}`;
+    const name = CAPABILITIES[Number(capability)] ?? `capability ${capability}`;
     at.call(
       `bounding.drop.${capability}`,
       `${name} can never come back`,
@@ -164,7 +164,7 @@ function setPayloadCapabilities(draft: Draft, bits: Readonly<Record<CapabilitySe
       `ambient.raise.${name}`,
       `${name} survives execve`,
       "prctl",
-      [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAPABILITY_NAMES.indexOf(name as never), 0, 0],
+      [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAPABILITIES.indexOf(name as never), 0, 0],
       { target: name },
     );
   }

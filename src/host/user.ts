@@ -2,53 +2,9 @@
  * Who is asking: ids, capabilities, and which other ids the caller may map. Takes the text of /proc/self and of /etc,
  * gives facts; asks nothing of the kernel beyond reading.
  */
+import { CAPABILITIES } from "../profile/capability-names.ts";
 import type { HostFacts, SubordinateRange } from "./facts.ts";
 import type { HostFiles } from "./files.ts";
-
-/** capabilities(7), by number. */
-export const CAPABILITY_NUMBERS = [
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_DAC_READ_SEARCH",
-  "CAP_FOWNER",
-  "CAP_FSETID",
-  "CAP_KILL",
-  "CAP_SETGID",
-  "CAP_SETUID",
-  "CAP_SETPCAP",
-  "CAP_LINUX_IMMUTABLE",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_NET_BROADCAST",
-  "CAP_NET_ADMIN",
-  "CAP_NET_RAW",
-  "CAP_IPC_LOCK",
-  "CAP_IPC_OWNER",
-  "CAP_SYS_MODULE",
-  "CAP_SYS_RAWIO",
-  "CAP_SYS_CHROOT",
-  "CAP_SYS_PTRACE",
-  "CAP_SYS_PACCT",
-  "CAP_SYS_ADMIN",
-  "CAP_SYS_BOOT",
-  "CAP_SYS_NICE",
-  "CAP_SYS_RESOURCE",
-  "CAP_SYS_TIME",
-  "CAP_SYS_TTY_CONFIG",
-  "CAP_MKNOD",
-  "CAP_LEASE",
-  "CAP_AUDIT_WRITE",
-  "CAP_AUDIT_CONTROL",
-  "CAP_SETFCAP",
-  "CAP_MAC_OVERRIDE",
-  "CAP_MAC_ADMIN",
-  "CAP_SYSLOG",
-  "CAP_WAKE_ALARM",
-  "CAP_BLOCK_SUSPEND",
-  "CAP_AUDIT_READ",
-  "CAP_PERFMON",
-  "CAP_BPF",
-  "CAP_CHECKPOINT_RESTORE",
-] as const;
 
 /** The fields of /proc/PID/status (proc_pid_status(5)), values trimmed. */
 export type StatusFields = ReadonlyMap<string, string>;
@@ -68,7 +24,7 @@ export function capabilityNames(mask: string): readonly string[] {
   const bits = BigInt(`0x${mask}`);
   const names: string[] = [];
   for (let bit = 0; bit < 64; bit++) {
-    if (((bits >> BigInt(bit)) & 1n) === 1n) names.push(CAPABILITY_NUMBERS[bit] ?? `CAP_${bit}`);
+    if (((bits >> BigInt(bit)) & 1n) === 1n) names.push(CAPABILITIES[bit] ?? `CAP_${bit}`);
   }
   return names;
 }
