@@ -177,6 +177,16 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
 
 /** overlayfs does not say what happens when an upper layer is changed from outside of it, and the payload would be outside. */
 function refuseShown(draft: Draft, directory: string): void {
+  if (directory === "/") {
+    draft.problem({
+      kind: "profile-contradiction",
+      pointer: "/filesystem/write",
+      message:
+        "writes cannot be kept in /: the sandbox's root is kept in its directory root, which is the home of the host's root",
+      hint: "keep the writes in a directory of their own",
+    });
+    return;
+  }
   const { mounts, workdir } = draft.spec.filesystem;
   const writable = mounts.flatMap((mount) =>
     mount.type === "bind" && !mount.readOnly ? [draft.request.paths[mount.source]?.real ?? mount.source] : [],

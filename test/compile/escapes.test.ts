@@ -98,6 +98,13 @@ describe("a kept write directory in which somebody planted links", () => {
     },
   );
 
+  test("the host's / is refused: its directory root is somebody's home", async () => {
+    const values = { "/filesystem/write": { directory: "/" } };
+    await expect(make(values).then(({ sandbox }) => sandbox.run(["true"]))).rejects.toThrow(
+      /writes cannot be kept in \//,
+    );
+  });
+
   test("a directory that the payload is shown, writable, is refused before anything runs", async () => {
     const shown = open();
     const kept = join(shown, "state");
