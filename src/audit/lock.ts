@@ -25,16 +25,23 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, symlinkSync, unlink
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { bug } from "../problems.ts";
+import { sha256 } from "./chain.ts";
 
-/** Who holds a lock: the text of the link, fields separated by ":". */
+/**
+ * Who holds a lock: the text of the link, fields separated by ":". Short by design: a link's text of up to 59 bytes lies in the inode
+ * itself on ext4, and removing a longer one costs ten times as much.
+ */
 export interface LockOwner {
   readonly pid: number;
   /** Clock ticks since boot, field 22 of /proc/PID/stat. */
   readonly startTime: string;
+  /** The first 8 digits of the boot id. */
   readonly boot: string;
-  /** Inode numbers of the pid and the time namespace, "pid.time": pids and start times mean nothing outside of them. */
+  /** Inode numbers of the pid and the time namespace in hexadecimal, "pid.time": pids and start times mean nothing outside of them. */
   readonly namespaces: string;
+  /** The first 6 hexadecimal digits of the SHA-256 of the host's name. */
   readonly host: string;
+  /** 6 hexadecimal digits, new at each taking: a process that is dead takes no lock again, so few are enough. */
   readonly nonce: string;
 }
 
@@ -70,7 +77,8 @@ export function readBootId(): string {
 
 function namespaceInode(name: string): string {
   try {
-    return /\[(\d+)\]/.exec(readlinkSync(`/proc/self/ns/${name}`))?.[1] ?? "0";
+    const number = /\[(\d+)\]/.exec(readlinkSync(`/proc/self/ns/${name}`))?.[1] ?? "0";
+    return Number(number).toString(16);
   } catch (error) {
     // Kernels before 5.6 have no time namespaces.
     if (errnoOf(error) === "ENOENT") return "0";
@@ -111,9 +119,9 @@ function ownIdentity(): Omit<LockOwner, "nonce"> {
   identity ??= {
     pid: process.pid,
     startTime: ownStartTime(),
-    boot: readBootId(),
+    boot: readBootId().slice(0, 8),
     namespaces: `${namespaceInode("pid")}.${namespaceInode("time")}`,
-    host: hostname().replaceAll(/[^\w.-]/g, "_") || "localhost",
+    host: sha256(hostname()).slice(0, 6),
   };
   return identity;
 }
@@ -124,9 +132,8 @@ function formatOwner(owner: LockOwner): string {
 
 /** The owner that a link's text names; null when it is not one of ours. */
 export function parseOwner(text: string): LockOwner | null {
-  const match = /^(\d{1,10}):(\d{1,20}):([0-9a-f-]{36}):(\d+\.\d+):([\w.-]{1,255}):([0-9a-f]{16})$/.exec(
-    text,
-  );
+  const match =
+    /^(\d{1,10}):(\d{1,20}):([0-9a-f]{8}):([0-9a-f]+\.[0-9a-f]+):([0-9a-f]{6}):([0-9a-f]{6})$/.exec(text);
   if (match === null) return null;
   const [, pid = "", start = "", boot = "", namespaces = "", host = "", nonce = ""] = match;
   return { pid: Number(pid), startTime: start, boot, namespaces, host, nonce };
@@ -181,7 +188,7 @@ function readLink(path: string): string | null {
 }
 
 function freshContent(): string {
-  return formatOwner({ ...ownIdentity(), nonce: randomBytes(8).toString("hex") });
+  return formatOwner({ ...ownIdentity(), nonce: randomBytes(3).toString("hex") });
 }
 
 /**
@@ -272,7 +279,7 @@ function timedOut(shownAs: string, path: string, owner: LockOwner | null, timeou
   const who =
     owner === null
       ? "something that is not a lock of ours has that name"
-      : `process ${owner.pid} on ${owner.host} holds it`;
+      : `process ${owner.pid}${owner.host === ownIdentity().host ? "" : " on another host"} holds it`;
   return new LockError("ETIMEDOUT", path, owner, `no lock ${shownAs} within ${timeout} ms: ${who}`);
 }
 

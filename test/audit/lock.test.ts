@@ -34,12 +34,18 @@ describe("lock", () => {
     expect(readdirSync(join(path, ".."))).toEqual([]);
   });
 
+  test("its text is short enough to lie in the inode, whatever the pid and the time since boot", () => {
+    const longest = { ...ourselves(), pid: 4_194_304, startTime: "9999999999" };
+    expect(format(longest).length).toBeLessThanOrEqual(59);
+    expect(parseOwner(format(longest))).toEqual(longest);
+  });
+
   test("a living owner is waited for, then named", () => {
     const path = join(temporary(), "lock");
-    const other = { ...ourselves(), nonce: "0123456789abcdef" };
+    const other = { ...ourselves(), nonce: "012345" };
     symlinkSync(format(other), path);
     expect(() => acquireLock(path, { timeout: 20 })).toThrow(LockError);
-    expect(() => acquireLock(path, { timeout: 20 })).toThrow(`process ${process.pid} on `);
+    expect(() => acquireLock(path, { timeout: 20 })).toThrow(`process ${process.pid} holds it`);
     expect(readlinkSync(path)).toBe(format(other));
   });
 
@@ -51,8 +57,8 @@ describe("lock", () => {
       ["ourselves", {}, false],
       ["our pid with another start time", { startTime: "1" }, true],
       ["a pid that is gone", { pid: child.pid ?? 0 }, true],
-      ["another boot of this host", { boot: "00000000-0000-4000-8000-000000000000" }, true],
-      ["another host", { boot: "00000000-0000-4000-8000-000000000000", host: "elsewhere" }, false],
+      ["another boot of this host", { boot: "00000000" }, true],
+      ["another host", { boot: "00000000", host: "ffffff" }, false],
       ["another pid namespace", { namespaces: "1.1", pid: child.pid ?? 0 }, false],
       [
         "another time namespace, where start times differ",
@@ -68,10 +74,10 @@ describe("lock", () => {
     const directory = temporary();
     const path = join(directory, "lock");
     const dead = { ...ourselves(), startTime: "1" };
-    symlinkSync(format({ ...dead, nonce: "aaaaaaaaaaaaaaaa" }), path);
-    symlinkSync(format({ ...dead, nonce: "bbbbbbbbbbbbbbbb" }), `${path}.break-aaaaaaaaaaaaaaaa`);
-    symlinkSync(format({ ...dead, nonce: "cccccccccccccccc" }), `${path}.break-bbbbbbbbbbbbbbbb`);
-    symlinkSync(format({ ...dead, nonce: "dddddddddddddddd" }), `${path}.break-ffffffffffffffff`);
+    symlinkSync(format({ ...dead, nonce: "aaaaaa" }), path);
+    symlinkSync(format({ ...dead, nonce: "bbbbbb" }), `${path}.break-aaaaaa`);
+    symlinkSync(format({ ...dead, nonce: "cccccc" }), `${path}.break-bbbbbb`);
+    symlinkSync(format({ ...dead, nonce: "dddddd" }), `${path}.break-ffffff`);
     expect(withLock(path, () => parseOwner(readlinkSync(path))?.pid, { timeout: 2000 })).toBe(process.pid);
     expect(readdirSync(directory)).toEqual([]);
   });
