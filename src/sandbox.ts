@@ -178,8 +178,7 @@ class PreparedSandbox implements Sandbox {
       (error: unknown): Ending => ({ outcome: abandoned(runId), error }),
     );
     const outcome = this.#logEnd(started.outcome, variant);
-    // What could not be executed may be there next time, and then has to be shown.
-    if (outcome.launchError?.call === "execve" && this.#variants.delete(this.#key(argv, terminals)))
+    if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals)))
       variant.prepared.close();
     if ("error" in started) throw started.error;
     return outcome;
@@ -315,6 +314,11 @@ function closeWhenReady(variant: Promise<Variant>): void {
     // Its run was told.
     () => undefined,
   );
+}
+
+/** What could not be executed may be there next time, and then has to be shown; what changed has to be looked at again. */
+function restsOnOldFacts({ launchError }: Outcome): boolean {
+  return launchError?.call === "execve" || launchError?.errno === "ESTALE";
 }
 
 /** Before anything is logged: what no kernel would take as a command line. */

@@ -9,6 +9,10 @@ import {
   AT_FDCWD,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
+  S_IFCHR,
+  S_IFMT,
+  STATX_MODE_OFFSET,
+  STATX_SIZE,
   STATX_TYPE,
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
@@ -31,10 +35,6 @@ const LINKS = [
   ["stdout", "/proc/self/fd/1"],
   ["stderr", "/proc/self/fd/2"],
 ] as const;
-
-const STATX_SIZE = 256;
-const S_IFCHR = 0x2000;
-const S_IFMT = 0xf000n;
 
 export function provideDevices(draft: Draft): void {
   const { devices, shmSize } = draft.spec.filesystem;
@@ -213,7 +213,7 @@ export function cloneNode(
     [tree, draft.text(""), AT_EMPTY_PATH, STATX_TYPE, buffer("statx")],
     { target: path },
   );
-  at.expect(`${id}.type`, "a character device", load("statx", 28, 2), S_IFCHR, "ENODEV", {
+  at.expect(`${id}.type`, "a character device", load("statx", STATX_MODE_OFFSET, 2), S_IFCHR, "ENODEV", {
     mask: S_IFMT,
     target: path,
   });

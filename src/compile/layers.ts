@@ -1,11 +1,11 @@
 /**
  * Layers of the root: overlays over host directories, read-only or with an upper layer for writes. Everything is named by descriptor.
  */
-import { result } from "../program/build.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { hostEtc } from "./etc.ts";
 import {
+  type Attributes,
   attach,
   cloneHostTree,
   type FileSystemOption,
@@ -63,26 +63,34 @@ export function addReadOnlyLayer(draft: Draft, layer: Layer, empty: Operand): vo
     attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
     return;
   }
-  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
-  const at = draft.phase("init.root", own);
-  const lower = draft.buffer(`lower.${layer.id}`, 256);
-  at.format(`${layer.id}.lower`, "by descriptor: no path to race, none to escape from", lower, [
-    { text: "/proc/self/fd/" },
-    { decimal: result(`${layer.id}.open`) },
-    { text: ":/proc/self/fd/" },
-    { decimal: empty },
-  ]);
-  const tree = makeFileSystem(
-    draft,
-    "init.root",
-    own,
-    `${layer.id}.fs`,
-    "overlay",
-    [["lowerdir", { buffer: lower }]],
-    attributes,
-  );
+  const lower = openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const tree = overlayWithoutWrites(draft, own, layer.id, lower, empty, attributes);
   attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
 }
+
+/** An overlay of `lower` without an upper layer: the kernel wants a second one, which is empty. */
+export function overlayWithoutWrites(
+  draft: Draft,
+  decision: string,
+  id: string,
+  lower: Operand,
+  empty: Operand,
+  attributes: Attributes,
+): Operand {
+  const text = draft.buffer(`lower.${id}`, 256);
+  draft
+    .phase("init.root", decision)
+    .format(`${id}.lower`, BY_DESCRIPTOR, text, [
+      { text: "/proc/self/fd/" },
+      { decimal: lower },
+      { text: ":/proc/self/fd/" },
+      { decimal: empty },
+    ]);
+  const layers = [["lowerdir", { buffer: text }]] as const;
+  return makeFileSystem(draft, "init.root", decision, `${id}.fs`, "overlay", layers, attributes);
+}
+
+const BY_DESCRIPTOR = "by descriptor: no path to race, none to escape from";
 
 /** The kernel makes no overlay that would show what a mount below the directory covers. */
 export function mountsBelow(draft: Draft, directory: string): readonly string[] {
@@ -104,32 +112,30 @@ export function addWritableLayer(draft: Draft, layer: Layer, above: Operand): vo
     status: "full",
     check: { kind: "mount", target: layer.target, fsType: "overlay", options: ["rw", "nosuid", "nodev"] },
   });
-  openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
-  const tree = makeOverlay(draft, own, layer.id, above, layer.target.slice(1).replaceAll("/", "-"));
+  const lower = openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
+  const tree = makeOverlay(draft, own, layer.id, lower, above, layer.target.slice(1).replaceAll("/", "-"));
   attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
 }
 
-/** An overlay of `<id>.open` with upper and work directories made below `above`. */
+/** An overlay of `lower` with upper and work directories made below `above`. */
 export function makeOverlay(
   draft: Draft,
   decision: string,
   id: string,
+  lower: Operand,
   above: Operand,
   name: string,
 ): Operand {
   const at = draft.phase("init.root", decision);
   const options: FileSystemOption[] = [];
   const parts = [
-    ["lowerdir", result(`${id}.open`)],
+    ["lowerdir", lower],
     ["upperdir", makeBeneath(draft, at, `${id}.upper`, above, `${name}.upper`)],
     ["workdir", makeBeneath(draft, at, `${id}.work`, above, `${name}.work`)],
   ] as const;
   for (const [key, descriptor] of parts) {
     const text = draft.buffer(`${key}.${id}`, 160);
-    at.format(`${id}.${key}`, "by descriptor: no path to race, none to escape from", text, [
-      { text: "/proc/self/fd/" },
-      { decimal: descriptor },
-    ]);
+    at.format(`${id}.${key}`, BY_DESCRIPTOR, text, [{ text: "/proc/self/fd/" }, { decimal: descriptor }]);
     options.push([key, { buffer: text }]);
   }
   return makeFileSystem(

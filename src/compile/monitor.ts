@@ -12,8 +12,12 @@ import {
   O_CLOEXEC,
   O_RDWR,
   PR_SET_PDEATHSIG,
+  S_IFDIR,
+  S_IFMT,
   SIG_BLOCK,
   SIGSET_SIZE,
+  STATX_MODE_OFFSET,
+  STATX_SIZE,
   STATX_TYPE,
   WALL,
 } from "../program/constants.ts";
@@ -114,10 +118,6 @@ function fillStandardDescriptors(draft: Draft, decision: string): void {
   }
 }
 
-const STATX_SIZE = 256;
-const S_IFMT = 0xf000n;
-const S_IFDIR = 0x4000;
-
 /** A directory as standard input is a way out for the payload: openat(0, "../..") walks the host's tree from there. */
 function refuseDirectories(draft: Draft, decision: string): void {
   const at = draft.phase("monitor.start", decision);
@@ -133,7 +133,7 @@ function refuseDirectories(draft: Draft, decision: string): void {
     at.branch(
       `stdio.${descriptor}.type`,
       "a directory",
-      load("statx", 28, 2),
+      load("statx", STATX_MODE_OFFSET, 2),
       S_IFDIR,
       "stdio.directory",
       S_IFMT,

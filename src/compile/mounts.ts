@@ -9,7 +9,7 @@ import { generatedEtc, hostEtc } from "./etc.ts";
 import { copyFile, link, writeFile } from "./files.ts";
 import type { Check } from "./plan.ts";
 import { linkSystemDirectories } from "./root.ts";
-import { cloneOwnedTree, needsTranslation } from "./translate.ts";
+import { chooseShowing, isClosed, needsTranslation, showHostTree } from "./translate.ts";
 import { type Attributes, attach, attributeNames, makeFileSystem } from "./trees.ts";
 import { isBelow, isShown, placesInside } from "./visible.ts";
 
@@ -107,15 +107,16 @@ function bind(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, {
     });
     return;
   }
+  const showing = chooseShowing(draft, fact, mount.readOnly);
   const decision = draft.decide({
     id,
     control: "filesystem",
     setting,
     pointer,
     ...explainOwner(draft, mount.readOnly, fact, reason),
-    check: mountCheck(draft, mount.target, null, attributes),
+    check: mountCheck(draft, mount.target, showing === "overlay" ? "overlay" : null, attributes),
   });
-  const tree = cloneOwnedTree(draft, decision, id, fact, attributes);
+  const tree = showHostTree(draft, decision, id, fact, attributes);
   attach(draft, "init.mounts", decision, id, tree, mount.target, fact.type, "in-root");
 }
 
@@ -137,22 +138,31 @@ function mountCheck(
   };
 }
 
-/** Whether the payload, which as root's guest owns nothing on the host, can write to what it is shown. */
+/** Whether the payload, which as root's guest owns nothing on the host, can use what it is shown. */
 function explainOwner(
   draft: Draft,
   readOnly: boolean,
   fact: PathFact,
   reason: string,
 ): { readonly status: Status; readonly reason: string } {
-  if (readOnly || !draft.privileged || draft.spec.identity.map !== "auto") return { status: "full", reason };
-  if (needsTranslation(draft))
-    return {
-      status: "full",
-      reason: `the payload stands for its owner, uid ${fact.uid} and gid ${fact.gid}`,
-    };
+  if (!draft.privileged || draft.spec.identity.map !== "auto") return { status: "full", reason };
+  const owner = `uid ${fact.uid} and gid ${fact.gid}`;
+  if (!readOnly) {
+    return needsTranslation(draft)
+      ? { status: "full", reason: `the payload stands for its owner, ${owner}` }
+      : {
+          status: "partial",
+          reason: "ids cannot be translated here, so the payload writes only where anyone may",
+        };
+  }
+  if (!isClosed(fact)) return { status: "full", reason };
+  const why = reason === "" ? "" : `${reason}; `;
   return {
-    status: "partial",
-    reason: "ids cannot be translated here, so the payload writes only where anyone may",
+    status: "full",
+    reason:
+      chooseShowing(draft, fact, true) === "as-is"
+        ? `${why}closed to others, and its owner cannot be translated here, so the payload cannot read it`
+        : `${why}closed to others: the payload reads it as its owner, ${owner}`,
   };
 }
 

@@ -5,6 +5,7 @@
  * inotify watch and no device number is shared with the host or with another sandbox. Discarded writes go to one size-capped
  * tmpfs; kept ones to the author's directory.
  */
+import type { PathFact } from "../host/facts.ts";
 import { result } from "../program/build.ts";
 import {
   AT_EMPTY_PATH,
@@ -26,8 +27,16 @@ import {
   mountsBelow,
   systemLayers,
 } from "./layers.ts";
-import { cloneOwnedTree } from "./translate.ts";
-import { closeMount, makeBeneath, makeFileSystem, openHostPath, placeFor, stackOnRoot } from "./trees.ts";
+import { isClosed, layersTranslate, needsTranslation, showHostTree, translateTree } from "./translate.ts";
+import {
+  closeMount,
+  makeBeneath,
+  makeFileSystem,
+  openHostPath,
+  placeFor,
+  popRoot,
+  stackOnRoot,
+} from "./trees.ts";
 import { isBelow } from "./visible.ts";
 
 /** Bytes and inodes of a root that nobody writes to: mount points, links, generated files. */
@@ -129,7 +138,7 @@ function buildSkeleton(draft: Draft, decision: string): void {
     [own, draft.text(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH],
     { target: "/" },
   );
-  closeUpper(draft, decision);
+  popRoot(draft, at, "upper.pop");
   at.call(
     "root",
     "what the payload will see as /",
@@ -170,7 +179,7 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
     return result("upper.clone");
   }
   refuseShown(draft, fact.real);
-  const tree = cloneOwnedTree(draft, decision, "upper", fact, DATA);
+  const tree = showHostTree(draft, decision, "upper", fact, DATA);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;
 }
@@ -201,18 +210,6 @@ function refuseShown(draft: Draft, directory: string): void {
     message: `${directory} keeps the writes, and ${shown} shows it to the payload, writable`,
     hint: "keep the writes in a directory that the sandbox does not show",
   });
-}
-
-function closeUpper(draft: Draft, decision: string): void {
-  draft
-    .phase("init.root", decision)
-    .call(
-      "upper.pop",
-      "the overlays keep it; no path leads to it any more",
-      "umount2",
-      [draft.text("/"), MNT_DETACH],
-      { target: "/" },
-    );
 }
 
 export function linkSystemDirectories(draft: Draft, decision: string): void {
@@ -257,15 +254,16 @@ function buildDirectoryRoot(draft: Draft, decision: string, path: string): void 
     return;
   }
   const at = draft.phase("init.root", decision);
-  openHostPath(draft, draft.phase("init.sources", decision), "rootfs", fact.real);
+  const lower = openLower(draft, decision, fact);
   const above = openUpper(
     draft,
     decision,
     typeof write === "object" ? write.directory : null,
     write === "none" ? SKELETON.size : writeSize,
   );
-  makeOverlay(draft, decision, "rootfs", above, "root");
-  closeUpper(draft, decision);
+  makeOverlay(draft, decision, "rootfs", lower, above, "root");
+  popRoot(draft, at, "upper.pop");
+  if (lowerTranslates(draft, fact)) popRoot(draft, at, "rootfs.pop");
   at.call(
     "root",
     "what the payload will see as /",
@@ -274,6 +272,21 @@ function buildDirectoryRoot(draft: Draft, decision: string, path: string): void 
     { target: path },
   );
   stackOnRoot(draft, at, "root.stack", result("rootfs.fs.mount"));
+}
+
+/** A directory that is closed to others is nobody's whom the payload could be, unless its owner is translated. */
+function lowerTranslates(draft: Draft, fact: PathFact): boolean {
+  return isClosed(fact) && needsTranslation(draft) && layersTranslate(draft);
+}
+
+/** The directory as a layer; a translated one has to be attached while the overlay is made. */
+function openLower(draft: Draft, decision: string, fact: PathFact): Operand {
+  if (!lowerTranslates(draft, fact))
+    return openHostPath(draft, draft.phase("init.sources", decision), "rootfs", fact.real);
+  const tree = translateTree(draft, decision, "rootfs", fact, { ...DATA, readOnly: true });
+  draft.hostDescriptors.add("rootfs.clone");
+  stackOnRoot(draft, draft.phase("init.root", decision), "rootfs.stack", tree);
+  return tree;
 }
 
 function directoryFlags(draft: Draft): bigint {

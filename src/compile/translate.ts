@@ -1,7 +1,11 @@
 /**
- * Binds that the payload may write to, when root runs the sandbox: the payload's host id owns nothing, so the mount translates the
- * owner of the source to it and back (mount_setattr(2), MOUNT_ATTR_IDMAP). What the payload makes there belongs to that
- * owner on the host; nothing else on the host becomes reachable.
+ * Host paths whose owner the payload stands for, when root runs the sandbox: the payload's host id owns nothing, so the mount translates the
+ * owner of the source to it and back (mount_setattr(2), MOUNT_ATTR_IDMAP). Nothing else on the host becomes reachable.
+ *
+ *   writable            a translated bind: what the payload makes there belongs to that owner on the host
+ *   closed file         a translated bind, read-only: its owner can read it and others cannot
+ *   closed directory    an overlay without an upper layer over a translated bind: a read-only mount alone would let the payload, as their
+ *                       owner, connect to the sockets and write to the fifos in it; an overlay has inodes of its own
  *
  * The kernel takes the translation from a user namespace: the mapper role holds one for the moment that it takes to open it.
  */
@@ -17,27 +21,105 @@ import {
   O_WRONLY,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+  STATX_GID,
+  STATX_MODE_OFFSET,
+  STATX_SIZE,
+  STATX_TYPE,
+  STATX_UID,
+  STATX_UID_OFFSET,
   WALL,
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
-import { type Attributes, cloneHostTree, MOUNT_ATTR_SIZE, openHostPath, setAttributes } from "./trees.ts";
+import { mountsBelow, overlayWithoutWrites } from "./layers.ts";
+import {
+  type Attributes,
+  cloneHostTree,
+  MOUNT_ATTR_SIZE,
+  makeEmptyLayer,
+  openHostPath,
+  popRoot,
+  setAttributes,
+  stackOnRoot,
+} from "./trees.ts";
 
 const SIGKILL = 9;
 
-/** A clone of a host tree in which the payload is the owner that the source has; as it is where nothing needs to be translated. */
-export function cloneOwnedTree(
+/** How a host path is shown: as it is, with its owner translated, or through an overlay over that. */
+export type Showing = "as-is" | "translated" | "overlay";
+
+/** What the payload needs to use a path that somebody named for it, and no more. */
+export function chooseShowing(draft: Draft, fact: PathFact, readOnly: boolean): Showing {
+  if (!needsTranslation(draft)) return "as-is";
+  if (!readOnly) return "translated";
+  if (!isClosed(fact)) return "as-is";
+  if (fact.type === "file") return "translated";
+  return draft.host.overlay.available && layersTranslate(draft) && mountsBelow(draft, fact.real).length === 0
+    ? "overlay"
+    : "as-is";
+}
+
+/** Whether its owner may read or search what others may not: 0700, 0640. */
+export function isClosed({ mode }: PathFact): boolean {
+  return ((mode >> 6) & ~mode & 0o5) !== 0;
+}
+
+/** overlayfs takes id-mapped layers since Linux 5.19. */
+export function layersTranslate({ host: { kernel } }: Draft): boolean {
+  return kernel.major > 5 || (kernel.major === 5 && kernel.minor >= 19);
+}
+
+/** A detached tree of a host path as `chooseShowing` says. */
+export function showHostTree(
   draft: Draft,
   decision: string,
   id: string,
   fact: PathFact,
   attributes: Attributes,
 ): Operand {
-  if (!needsTranslation(draft) || attributes.readOnly)
-    return cloneHostTree(draft, decision, id, fact.real, attributes);
+  switch (chooseShowing(draft, fact, attributes.readOnly)) {
+    case "as-is":
+      return cloneHostTree(draft, decision, id, fact.real, attributes);
+    case "translated":
+      return translateTree(draft, decision, id, fact, attributes);
+    case "overlay":
+      return overlayTranslated(draft, decision, id, fact, attributes);
+  }
+}
+
+function overlayTranslated(
+  draft: Draft,
+  decision: string,
+  id: string,
+  fact: PathFact,
+  attributes: Attributes,
+): Operand {
+  const lower = translateTree(draft, decision, id, fact, attributes);
+  const at = draft.phase("init.root", decision);
+  const empty = makeEmptyLayer(draft, decision, id);
+  draft.hostDescriptors.add(`${id}.clone`);
+  stackOnRoot(draft, at, `${id}.stack`, lower);
+  const tree = overlayWithoutWrites(draft, decision, id, lower, empty, attributes);
+  popRoot(draft, at, `${id}.pop`);
+  popRoot(draft, at, `${id}.empty.pop`);
+  return tree;
+}
+
+/** A detached clone of a host tree in which the payload is the owner that the source has. */
+export function translateTree(
+  draft: Draft,
+  decision: string,
+  id: string,
+  fact: PathFact,
+  attributes: Attributes,
+): Operand {
   const namespace = holdNamespace(draft, decision, fact.uid, fact.gid);
   const at = draft.phase("monitor.translate", decision);
   const opened = openHostPath(draft, at, id, fact.real);
+  expectOwner(draft, decision, id, opened, fact);
   const tree = at.call(
     `${id}.clone`,
     "a private copy of the mount",
@@ -59,6 +141,36 @@ export function cloneOwnedTree(
   );
   setAttributes(draft, at, id, tree, attributes, fact.real);
   return tree;
+}
+
+/**
+ * The payload becomes the owner that was looked up when the plan was made. What has the path now must still be that owner's: whoever may
+ * rename on the way could have put something else there.
+ */
+function expectOwner(draft: Draft, decision: string, id: string, opened: Operand, fact: PathFact): void {
+  const at = draft.phase("monitor.translate", decision);
+  const statx = draft.buffer("statx", STATX_SIZE);
+  const { real: target } = fact;
+  at.call(
+    `${id}.stat`,
+    "whose is what was opened?",
+    "statx",
+    [opened, draft.text(""), AT_EMPTY_PATH, STATX_TYPE | STATX_UID | STATX_GID, buffer(statx)],
+    { target },
+  );
+  const type = fact.type === "directory" ? S_IFDIR : S_IFREG;
+  at.expect(`${id}.type`, `still a ${fact.type}`, load(statx, STATX_MODE_OFFSET, 2), type, "ESTALE", {
+    mask: S_IFMT,
+    target,
+  });
+  at.expect(
+    `${id}.owner`,
+    `still of uid ${fact.uid} and gid ${fact.gid}`,
+    load(statx, STATX_UID_OFFSET, 8),
+    (BigInt(fact.gid) << 32n) | BigInt(fact.uid),
+    "ESTALE",
+    { target },
+  );
 }
 
 /** Ids are foreign to the host only when root runs the sandbox with single ids. */

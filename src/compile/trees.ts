@@ -13,6 +13,7 @@ import {
   FSCONFIG_SET_STRING,
   FSMOUNT_CLOEXEC,
   FSOPEN_CLOEXEC,
+  MNT_DETACH,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
@@ -228,6 +229,28 @@ export function stackOnRoot(draft: Draft, at: Listing, id: string, tree: Operand
     [tree, draft.text(""), AT_FDCWD, draft.text("/"), MOVE_MOUNT_F_EMPTY_PATH],
     { target: "/" },
   );
+}
+
+/** Take the topmost mount off the root; descriptors, and overlays made over it, keep it. */
+export function popRoot(draft: Draft, at: Listing, id: string): void {
+  at.call(
+    id,
+    "what needs it keeps it; no path leads to it any more",
+    "umount2",
+    [draft.text("/"), MNT_DETACH],
+    {
+      target: "/",
+    },
+  );
+}
+
+/** A file system with nothing in it, stacked on the root: the second layer that an overlay without writes needs. */
+export function makeEmptyLayer(draft: Draft, decision: string, id: string): Operand {
+  const nothing = { readOnly: true, noExec: true, noDev: true };
+  const size = ["nr_inodes", "1"] as const;
+  const empty = makeFileSystem(draft, "init.root", decision, `${id}.empty`, "tmpfs", [size], nothing);
+  stackOnRoot(draft, draft.phase("init.root", decision), `${id}.empty.stack`, empty);
+  return empty;
 }
 
 /** How strictly a mount point's path is looked up inside the new root. */

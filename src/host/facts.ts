@@ -104,6 +104,8 @@ export interface PathFact {
   readonly real: string;
   readonly uid: number;
   readonly gid: number;
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
 }
 
 /** Facts about one run's command line, for the parts of the plan that depend on it. */

@@ -22,7 +22,8 @@ function probePath(path: string): PathFact {
     // An exception costs more than the system call, and many a masked path is absent.
     const status = statSync(path, { throwIfNoEntry: false });
     if (status === undefined) return unreachable(path);
-    return { type: typeOf(status), real: realpathSync.native(path), uid: status.uid, gid: status.gid };
+    const { uid, gid, mode } = status;
+    return { type: typeOf(status), real: realpathSync.native(path), uid, gid, mode: mode & 0o7777 };
   } catch (error) {
     const code = errorCode(error);
     if (code !== undefined && UNREACHABLE.has(code)) return unreachable(path);
@@ -45,7 +46,7 @@ function isDanglingLink(path: string): boolean {
   }
 }
 
-const missing = (path: string): PathFact => ({ type: "missing", real: path, uid: 0, gid: 0 });
+const missing = (path: string): PathFact => ({ type: "missing", real: path, uid: 0, gid: 0, mode: 0 });
 
 /** EACCES: behind a directory that the caller may not search, so no bind of the caller's can show it either. */
 const UNREACHABLE = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EACCES"]);

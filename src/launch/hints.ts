@@ -75,6 +75,11 @@ const RULES: readonly Rule[] = [
     hint: "standard input, output or error is a directory, and the payload could walk the host from it; redirect a file or a pipe instead",
   },
   {
+    call: ["expect"],
+    errno: ["ESTALE"],
+    hint: "it was replaced, or its owner changed, after the launch was prepared; run it again, and see who else may rename on the way to it",
+  },
+  {
     call: ["mkdirat", "openat2"],
     errno: ["EACCES"],
     about: /^\/(proc|dev|tmp|etc)?$/,

@@ -85,6 +85,7 @@ function facts(request: Case, host: HostFacts): RequestFacts {
         real: path,
         uid: 0,
         gid: 0,
+        mode: 0o755,
         ...present[path],
       }),
     },
