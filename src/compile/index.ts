@@ -10,6 +10,7 @@ import { provideDevices, provideProc } from "./devices.ts";
 import { Draft, type Target } from "./draft.ts";
 import { mapIdentity, RANGE_SIZE } from "./identity.ts";
 import { spawnPayload, startInit, watchPayload } from "./init.ts";
+import { confine } from "./lsm/index.ts";
 import { maskPaths } from "./masks.ts";
 import {
   EVENTS,
@@ -71,6 +72,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   provideTerminal(draft);
   dropPrivileges(draft);
   spawnPayload(draft, launch);
+  confine(draft);
   dropDescriptors(draft, launch);
   limitByRlimits(draft, held);
   setPriorities(draft);

@@ -47,6 +47,8 @@ export type Check =
       readonly file: string;
       readonly expected: string;
     }
+  /** The payload's label of the major security module (/proc/PID/attr/current), as the kernel writes it. */
+  | { readonly kind: "label"; readonly expected: string }
   /** A row of /proc/PID/limits of the payload, by its RLIMIT name: "soft hard". */
   | { readonly kind: "rlimit"; readonly name: string; readonly expected: string };
 

@@ -3,7 +3,7 @@ import { buffer, result } from "../program/build.ts";
 import { O_CLOEXEC, O_RDONLY } from "../program/constants.ts";
 import type { Draft } from "./draft.ts";
 
-const SIZES = { status: 4096, limits: 4096, mountinfo: 24576, ns: 64 } as const;
+const SIZES = { status: 4096, limits: 4096, label: 4096, mountinfo: 24576, ns: 64 } as const;
 const NAMESPACE_LINKS = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] as const;
 
 export function readBack(draft: Draft, decision: string): void {
@@ -23,14 +23,16 @@ export function readBack(draft: Draft, decision: string): void {
     });
   };
   draft.buffer("path.read", 64);
-  for (const [id, size] of [
-    ["status", SIZES.status],
-    ["limits", SIZES.limits],
+  const labelled = draft.decisions.some(({ check }) => check?.kind === "label");
+  for (const [id, file, size] of [
+    ["status", "status", SIZES.status],
+    ["limits", "limits", SIZES.limits],
+    ...(labelled ? [["label", "attr/current", SIZES.label] as const] : []),
   ] as const) {
     // A payload that has ended already is still there, as a zombie: only init reaps it, later.
     at.format(`read.${id}.path`, "the payload's", "path.read", [
       { decimal: result("payload.spawn") },
-      { text: `/${id}` },
+      { text: `/${file}` },
     ]);
     read(id, null, size);
   }

@@ -46,6 +46,29 @@ export interface SubordinateRange {
   readonly count: number;
 }
 
+/** AppArmor, where the kernel enforces it. */
+export interface AppArmorFacts {
+  /** Label of the caller: "unconfined", or names of profiles without their mode. */
+  readonly label: string;
+  /** The caller may load policy: root of the host, securityfs writable, apparmor_parser installed. */
+  readonly load: Ability;
+  /** Absolute path of apparmor_parser(8); null: not installed. */
+  readonly parser: string | null;
+  /** Newest version of the policy language that the parser has a feature file for. */
+  readonly abi: "3.0" | "4.0" | null;
+  /** The kernel takes user namespaces from unconfined programs without privilege (Ubuntu 23.10 and later). */
+  readonly restrictsUserNamespaces: boolean;
+}
+
+/** SELinux, where a policy is loaded. */
+export interface SelinuxFacts {
+  readonly mode: "enforcing" | "permissive";
+  /** Label of the caller: user:role:type, with a level where the policy has levels. */
+  readonly label: string;
+  /** The policy has levels and categories. */
+  readonly mls: boolean;
+}
+
 export interface HostFacts {
   readonly arch: Arch;
   readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
@@ -81,6 +104,8 @@ export interface HostFacts {
   /** libseccomp version such as "2.5.4"; null when it cannot be loaded. */
   readonly libseccomp: string | null;
   readonly lsms: readonly string[];
+  /** The major security modules: the kernel labels processes by at most one of them. null: not active. */
+  readonly lsm: { readonly apparmor: AppArmorFacts | null; readonly selinux: SelinuxFacts | null };
   /** 0 when absent. */
   readonly landlockAbi: number;
   /** Highest online CPU count, for messages and cpuset checks. */

@@ -6,6 +6,7 @@ import type { Namespace } from "../profile/spec.ts";
 import type { Ability } from "./facts.ts";
 import type { HostFiles } from "./files.ts";
 import { AVAILABLE, unavailable } from "./kernel.ts";
+import { appArmorLabel } from "./lsm.ts";
 import type { MountRecord } from "./mountinfo.ts";
 import type { StatusFields } from "./user.ts";
 
@@ -79,7 +80,7 @@ export function probeUserNamespaces(
   }
   if (
     files.read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")?.trim() === "1" &&
-    unconfined(files.read("/proc/self/attr/apparmor/current") ?? files.read("/proc/self/attr/current"))
+    appArmorLabel(files) === "unconfined"
   ) {
     return unavailable(
       "AppArmor takes all capabilities from user namespaces of unconfined programs (kernel.apparmor_restrict_unprivileged_userns is 1)",
@@ -94,11 +95,6 @@ export function probeUserNamespaces(
     );
   }
   return AVAILABLE;
-}
-
-/** The label of a task that no profile holds; no label at all means that AppArmor is not asked. */
-function unconfined(label: string | null): boolean {
-  return label !== null && label.replaceAll("\0", "").trim() === "unconfined";
 }
 
 function inContainer(files: HostFiles): boolean {

@@ -19,6 +19,7 @@ import {
   probeOverlay,
   probeSeccomp,
 } from "./kernel.ts";
+import { probeLsm } from "./lsm.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 import { probeNamespaces, probeProc, probeUserNamespaces } from "./namespaces.ts";
 import { capabilityNames, parseStatus, probeIds, probeUser } from "./user.ts";
@@ -79,6 +80,7 @@ export function probeHost(files: HostFiles = liveFiles, arch: Arch = archOf(proc
     seccomp: probeSeccomp(files, status),
     libseccomp: probeLibseccomp(files, arch),
     lsms,
+    lsm: probeLsm(files, { capabilities, initialUserNamespace, lsms }),
     landlockAbi: deduceLandlockAbi(kernel, lsms),
     cpus: probeCpus(files),
     memory: probeMemory(files),

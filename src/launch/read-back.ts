@@ -104,6 +104,12 @@ function compare(check: Check, source: Source): Comparison {
         matches: sameCgroupValue(check.file, check.expected.trim(), text),
       };
     }
+    case "label": {
+      const actual = source.memory.text("read.label").trim();
+      const { expected } = check;
+      const matches = sortStack(actual) === sortStack(expected);
+      return { expected, actual: actual === "" ? null : actual, matches };
+    }
     case "rlimit": {
       const actual = source.limits.get(check.name.toLowerCase().replace(/^rlimit_/, "")) ?? null;
       const expected = squeeze(check.expected);
@@ -203,6 +209,12 @@ function cpuList(text: string): string {
       return Array.from({ length: (to ?? from) - from + 1 }, (_, index) => from + index);
     });
   return [...new Set(members)].toSorted((a, b) => a - b).join(",");
+}
+
+/** AppArmor writes the profiles of a stack ("a//&b (enforce)") in an order of its own. */
+function sortStack(label: string): string {
+  const [, names = "", mode = ""] = /^(.*?)( \([a-z]+\))?$/s.exec(label) ?? [];
+  return names.split("//&").toSorted().join("//&") + mode;
 }
 
 const squeeze = (text: string): string => text.trim().replace(/\s+/g, " ");

@@ -102,6 +102,7 @@ export interface AuthorProfile {
   readonly noNewPrivileges: boolean;
   /** Absent: nobody wrote it, which is refused. */
   readonly seccomp?: AuthorSeccomp | null;
+  readonly lsm: Spec["lsm"];
   readonly resources: {
     readonly memory: AuthorSize | null;
     readonly swap: AuthorSize | null;

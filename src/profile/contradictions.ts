@@ -11,6 +11,7 @@ export function checkContradictions(spec: Spec, report: Report): void {
   identity(spec, report);
   filesystem(spec, report);
   capabilities(spec, report);
+  lsm(spec, report);
   resources(spec, report);
   requirements(spec, report);
 }
@@ -189,6 +190,28 @@ function capabilities({ capabilities: sets }: Spec, report: Report): void {
   within("inheritable", "bounding");
   within("ambient", "permitted");
   within("ambient", "inheritable");
+}
+
+/** What belongs to a module that the profile does not take would be dead text. */
+function lsm({ lsm: { type, ...names }, require }: Spec, report: Report): void {
+  const other = (field: keyof typeof names, module: "apparmor" | "selinux"): void => {
+    if (names[field] === null || type === "any" || type === module) return;
+    report.add("profile-contradiction", `/lsm/${field}`, `it needs ${module}, and lsm.type is "${type}"`, {
+      others: ["/lsm/type"],
+      hint: `set lsm.type to "${module}", or leave it out`,
+    });
+  };
+  other("apparmorProfile", "apparmor");
+  other("selinuxLabel", "selinux");
+  other("mountLabel", "selinux");
+  if (type === "none" && require.lsm !== "none") {
+    report.add(
+      "profile-contradiction",
+      "/require/lsm",
+      `no security module is asked for, but require.lsm is ${JSON.stringify(require.lsm)}`,
+      { others: ["/lsm/type"], hint: 'set lsm.type to "any", or require.lsm to "none"' },
+    );
+  }
 }
 
 function resources({ resources: limits }: Spec, report: Report): void {

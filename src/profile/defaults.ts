@@ -35,6 +35,7 @@ export const DEFAULTS = {
   },
   capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
   noNewPrivileges: true,
+  lsm: { type: "any", apparmorProfile: null, selinuxLabel: null, mountLabel: null },
   resources: {
     memory: null,
     swap: null,
@@ -73,6 +74,8 @@ export const DEFAULTS = {
     capabilities: "full",
     noNewPrivileges: "full",
     seccomp: "full",
+    // Asked for everywhere, but which module a kernel enforces was decided when it booted.
+    lsm: "none",
     resources: "full",
     network: "full",
     environment: "full",

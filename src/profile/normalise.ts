@@ -14,7 +14,7 @@ import { escapeToken } from "./tree.ts";
 import { MAX_ID, parseMode, parseSize, parseTime } from "./units.ts";
 
 export function normalise(author: AuthorProfile, name: string, report: Report): Spec {
-  const { seccomp, namespaces, capabilities, require } = author;
+  const { seccomp, namespaces, capabilities, lsm, require } = author;
   return {
     name: author.name ?? name,
     description: author.description,
@@ -32,6 +32,7 @@ export function normalise(author: AuthorProfile, name: string, report: Report): 
     ) as unknown as Spec["capabilities"],
     noNewPrivileges: author.noNewPrivileges,
     seccomp: seccomp === null || seccomp === undefined ? null : normaliseSeccomp(seccomp, report),
+    lsm: pick(lsm),
     resources: resources(author.resources, report),
     network: { mode: author.network.mode },
     environment: environment(author.environment, report),

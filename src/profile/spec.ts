@@ -151,6 +151,10 @@ export const RLIMITS = [
 /** The names of prlimit(1), lower case: RLIMIT_AS is `as`. */
 export type Rlimit = (typeof RLIMITS)[number];
 
+export const LSM_TYPES = ["any", "apparmor", "selinux", "none"] as const;
+/** The major security module that confines the payload: `any`, whichever this host enforces. */
+export type LsmType = (typeof LSM_TYPES)[number];
+
 /** null means: no limit of ours. */
 export interface Resources {
   /** Bytes, cgroup memory limit. */
@@ -195,6 +199,7 @@ export const CONTROLS = [
   "capabilities",
   "noNewPrivileges",
   "seccomp",
+  "lsm",
   "resources",
   "network",
   "environment",
@@ -238,6 +243,15 @@ export interface Spec {
   readonly capabilities: Readonly<Record<CapabilitySet, readonly string[]>>;
   readonly noNewPrivileges: boolean;
   readonly seccomp: SeccompSpec | null;
+  readonly lsm: {
+    readonly type: LsmType;
+    /** OCI `process.apparmorProfile`: a profile that is loaded already; null: one made from this profile. */
+    readonly apparmorProfile: string | null;
+    /** OCI `process.selinuxLabel`: user:role:type:level of the payload; null: the label of the module made from this profile. */
+    readonly selinuxLabel: string | null;
+    /** OCI `linux.mountLabel`: label of the file systems that the sandbox makes; null: derived as well. */
+    readonly mountLabel: string | null;
+  };
   readonly resources: Resources;
   readonly network: { readonly mode: "none" | "host" };
   readonly environment: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> };

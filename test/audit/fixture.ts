@@ -70,6 +70,7 @@ export const FACTS: HostFacts = {
   seccomp: { available: true },
   libseccomp: "2.5.4",
   lsms: ["capability", "landlock"],
+  lsm: { apparmor: null, selinux: null },
   landlockAbi: 7,
   cpus: 2,
   memory: 4_294_967_296,

@@ -16,6 +16,7 @@ export const HOSTS = [
   "no-userns",
   "aarch64-root-v2",
   "docker-masked-proc",
+  "fedora-root-selinux",
 ] as const;
 
 export function recordedHost(name: string): HostFacts {

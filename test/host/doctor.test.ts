@@ -15,7 +15,15 @@ const of = (report: DoctorReport, control: string) =>
 
 describe("recorded hosts are host facts", () => {
   /** The shape of a value: keys and types, with the keys of free-form records and array elements left open. */
-  const OPEN = new Set(["controllers", "systemRoot", "systemEtc", "missing", "prepare"]);
+  const OPEN = new Set([
+    "controllers",
+    "systemRoot",
+    "systemEtc",
+    "missing",
+    "prepare",
+    "apparmor",
+    "selinux",
+  ]);
   const ABILITIES = ["userNamespaces", "overlay", "proc", "idmappedMounts", "seccomp"] as const;
   const NULLABLE = new Set(["idBase", "newuidmap", "newgidmap", "libseccomp", "timezone"]);
   const shape = (value: unknown): unknown => {
@@ -53,6 +61,7 @@ describe("recorded hosts are host facts", () => {
       "aarch64-root-v2",
       "debian-root-v1-hybrid",
       "docker-masked-proc",
+      "fedora-root-selinux",
       "no-userns",
       "user-no-delegation",
       "user-v2-delegated",

@@ -256,6 +256,7 @@ const SPEC: Spec = {
   capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
   noNewPrivileges: true,
   seccomp: null,
+  lsm: { type: "none", apparmorProfile: null, selinuxLabel: null, mountLabel: null },
   resources: {
     memory: null,
     swap: null,
@@ -291,6 +292,7 @@ const SPEC: Spec = {
     capabilities: "full",
     noNewPrivileges: "full",
     seccomp: "full",
+    lsm: "none",
     resources: "full",
     network: "full",
     environment: "full",

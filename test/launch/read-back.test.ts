@@ -45,6 +45,7 @@ const TEXTS = {
     "34 30 0:43 / /proc rw - proc proc rw,subset=pid",
     "35 30 0:43 / /proc rw,nosuid,nodev,noexec - proc proc rw,subset=pid",
   ].join("\n"),
+  "read.label": "sandbox-strict//&docker-default (enforce)\n",
   "read.ns.pid": "pid:[4026532000]",
   "read.ns.net": "net:[4026531000]",
   "read.cgroup.memory.memory.max": "268435456\n",
@@ -76,6 +77,7 @@ describe("what the kernel confirms", () => {
     [{ kind: "cgroup", controller: "cpu", file: "cpu.max", expected: "50000 100000" }],
     [{ kind: "cgroup", controller: "cpuset", file: "cpuset.cpus", expected: "0,1,3" }],
     [{ kind: "cgroup", controller: "io", file: "io.max", expected: "8:0 rbps=1000 wiops=7" }],
+    [{ kind: "label", expected: "docker-default//&sandbox-strict (enforce)" }],
     [{ kind: "rlimit", name: "core", expected: "0 0" }],
     [{ kind: "rlimit", name: "RLIMIT_CPU", expected: "30 35" }],
     [{ kind: "rlimit", name: "nproc", expected: "unlimited unlimited" }],
@@ -89,6 +91,11 @@ describe("what the kernel contradicts", () => {
     [{ kind: "status", field: "NoNewPrivs", expected: "0" }, "1"],
     [{ kind: "namespace", name: "pid", expected: "host" }, "pid:[4026532000]"],
     [{ kind: "namespace", name: "net", expected: "own" }, "net:[4026531000]"],
+    [
+      { kind: "label", expected: "docker-default//&sandbox-strict (complain)" },
+      "sandbox-strict//&docker-default (enforce)",
+    ],
+    [{ kind: "label", expected: "sandbox-strict (enforce)" }, "sandbox-strict//&docker-default (enforce)"],
     [
       { kind: "mount", target: "/usr", fsType: null, options: ["noexec"] },
       "/usr ext4 ro nosuid nodev relatime rw",

@@ -60,7 +60,7 @@ describe("a field that does not fit is refused where it is written", () => {
     [
       { __proto__x: 1 },
       [
-        'p.json:1:19 /__proto__x: "__proto__x" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "resources", "network", "environment", "process", "audit", "require"',
+        'p.json:1:19 /__proto__x: "__proto__x" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "resources", "network", "environment", "process", "audit", "require"',
       ],
     ],
     [
@@ -401,6 +401,30 @@ describe("a field that does not fit is refused where it is written", () => {
       { resources: { memory: "9999999999T" } },
       [
         'p.json:1:41 /resources/memory: "9999999999T" is more than any machine has; expected less than 8192T; null for no limit',
+      ],
+    ],
+    [
+      { lsm: { apparmorProfile: "unconfined" } },
+      [
+        'p.json:1:44 /lsm/apparmorProfile: "unconfined" does not fit; expected the name of a loaded AppArmor profile; for none, lsm.type is "none"',
+      ],
+    ],
+    [
+      { lsm: { selinuxLabel: "tool_t" } },
+      [
+        'p.json:1:41 /lsm/selinuxLabel: "tool_t" does not fit; expected a label as user:role:type or user:role:type:level',
+      ],
+    ],
+    [
+      { lsm: { type: "apparmor", selinuxLabel: "u:r:t" } },
+      [
+        'p.json:1:59 /lsm/selinuxLabel: it needs selinux, and lsm.type is "apparmor"; set lsm.type to "selinux", or leave it out',
+      ],
+    ],
+    [
+      { lsm: { type: "none" }, require: { lsm: "full" } },
+      [
+        'p.json:1:58 /require/lsm: no security module is asked for, but require.lsm is "full"; set lsm.type to "any", or require.lsm to "none"',
       ],
     ],
     [

@@ -84,8 +84,9 @@ describe("the shipped profiles", () => {
     expect(spec.audit).toEqual({ require: true, onFailure: "refuse", redact: [] });
     expect(spec.require.resources).toBe("partial");
     expect(spec.require.identity).toBe("partial");
+    expect(spec.require.lsm).toBe("none");
     const others = Object.entries(spec.require).filter(
-      ([control]) => !["resources", "identity", "filesystem"].includes(control),
+      ([control]) => !["resources", "identity", "filesystem", "lsm"].includes(control),
     );
     expect(others.every(([, status]) => status === "full")).toBe(true);
   });
@@ -231,7 +232,7 @@ describe("overrides", () => {
     [flag("--set", "/resources/pids", () => 1), "--set: the value has a function; expected JSON data"],
     [
       flag("--set", "/__proto__/x", 1),
-      '--set: "__proto__" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "resources", "network", "environment", "process", "audit", "require"',
+      '--set: "__proto__" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "resources", "network", "environment", "process", "audit", "require"',
     ],
     [
       flag("--net", "/network/mode", "host"),

@@ -1,0 +1,103 @@
+/** The security module that a plan takes, and what is said where it cannot be had. */
+import { describe, expect, test } from "vitest";
+import type { LaunchPlan } from "../../src/compile/plan.ts";
+import type { HostFacts } from "../../src/host/facts.ts";
+import { formatProblem } from "../../src/problems.ts";
+import { type Case, planFor, recordedHost } from "./plan.ts";
+
+const NOTHING = "debian-root-v1-hybrid";
+const APPARMOR = "aarch64-root-v2";
+const SELINUX = "fedora-root-selinux";
+
+function planOf(request: Case): LaunchPlan {
+  const plan = planFor(request);
+  if (plan.ok) return plan.value;
+  throw new Error(plan.problems.map(formatProblem).join("\n"));
+}
+const decisionOf = (request: Case) => planOf(request).decisions.find(({ id }) => id === "lsm");
+const written = (request: Case): readonly (string | undefined)[] =>
+  planOf(request).program.roles.payload.steps.flatMap((step) =>
+    step.kind === "call" && step.id.startsWith("label.") ? [step.call, step.target] : [],
+  );
+const confined = (label: string): HostFacts => {
+  const host = recordedHost(APPARMOR);
+  const { apparmor } = host.lsm;
+  return { ...host, lsm: { selinux: null, apparmor: apparmor === null ? null : { ...apparmor, label } } };
+};
+
+describe("where the kernel enforces neither module", () => {
+  test("the decision says so, and the shipped profiles run", () => {
+    for (const profile of ["strict", "standard", "build", "judge"])
+      expect(decisionOf({ host: NOTHING, profile })).toMatchObject({
+        status: "none",
+        reason: "this kernel enforces neither AppArmor nor SELinux",
+        check: null,
+      });
+  });
+
+  test.each(["full", "partial"])("a profile that requires it %s is refused", (status) => {
+    const plan = planFor({ host: NOTHING, overrides: { "/require/lsm": status } });
+    expect(plan.ok ? [] : plan.problems).toMatchObject([{ kind: "host-cannot", pointer: "/require/lsm" }]);
+  });
+});
+
+test.each([
+  ["apparmor", SELINUX, "this kernel does not enforce AppArmor, but SELinux"],
+  ["selinux", APPARMOR, "this kernel does not enforce SELinux, but AppArmor"],
+  ["selinux", NOTHING, "this kernel does not enforce SELinux"],
+])("a profile that names %s does not take another module on %s", (type, host, reason) => {
+  expect(decisionOf({ host, overrides: { "/lsm/type": type } })).toMatchObject({ status: "none", reason });
+});
+
+test("a profile that asks for none has what it asks for", () => {
+  expect(decisionOf({ host: APPARMOR, overrides: { "/lsm/type": "none" } })).toMatchObject({
+    status: "full",
+  });
+});
+
+describe("a label that is named", () => {
+  const overrides = { "/lsm/apparmorProfile": "tool-profile" };
+
+  test("is asked for by the payload itself and read back", () => {
+    expect(written({ host: APPARMOR, overrides })).toEqual([
+      "openat",
+      "exec tool-profile",
+      "write",
+      "exec tool-profile",
+    ]);
+    expect(decisionOf({ host: APPARMOR, overrides })).toMatchObject({
+      status: "full",
+      check: { kind: "label", expected: "tool-profile (enforce)" },
+    });
+  });
+
+  test("is stacked on the profile that holds the caller", () => {
+    const host = confined("docker-default");
+    expect(written({ host, overrides })).toContain("stack tool-profile");
+    expect(decisionOf({ host, overrides })?.check).toEqual({
+      kind: "label",
+      expected: "docker-default//&tool-profile (enforce)",
+    });
+  });
+
+  test("of SELinux is full only where it is enforcing", () => {
+    const named = { "/lsm/selinuxLabel": "system_u:system_r:tool_t:s0:c1,c2" };
+    expect(written({ host: SELINUX, overrides: named })).toContain("system_u:system_r:tool_t:s0:c1,c2");
+    expect(decisionOf({ host: SELINUX, overrides: named })).toMatchObject({ status: "full" });
+    const host = recordedHost(SELINUX);
+    const { selinux } = host.lsm;
+    const permissive = selinux === null ? null : { ...selinux, mode: "permissive" as const };
+    expect(
+      decisionOf({ host: { ...host, lsm: { apparmor: null, selinux: permissive } }, overrides: named }),
+    ).toMatchObject({ status: "partial" });
+  });
+
+  test("is asked for before any descriptor is dropped, and before the filter", () => {
+    const ids = planOf({ host: APPARMOR, overrides }).program.roles.payload.steps.map((step) =>
+      step.kind === "label" ? "" : step.id,
+    );
+    expect(ids.indexOf("label.set")).toBeGreaterThan(-1);
+    expect(ids.indexOf("label.set")).toBeLessThan(ids.indexOf("descriptors.drop"));
+    expect(ids.indexOf("label.set")).toBeLessThan(ids.indexOf("seccomp.install"));
+  });
+});
