@@ -36,6 +36,7 @@ import { isShown, workingDirectory } from "./visible.ts";
  * takes a capability on the host, which only the monitor can have.
  */
 export function setPriorities(draft: Draft): void {
+  leaveRealTime(draft);
   const { nice, oomScoreAdj } = draft.spec.process;
   if (nice !== 0) {
     const decision = draft.decide({
@@ -75,6 +76,35 @@ export function setPriorities(draft: Draft): void {
     });
     at.call("oom.close", "done with it", "close", [result("oom.open")]);
   }
+}
+
+/** SCHED_OTHER, SCHED_BATCH and SCHED_IDLE of sched(7), which share the CPU with everyone; the first is what new processes have. */
+const ORDINARY = { other: 0, batch: 3, idle: 5 } as const;
+/** Without SCHED_RESET_ON_FORK, which sched_getscheduler(2) adds. */
+const POLICY = 0xffn;
+
+/**
+ * A caller's real-time or deadline policy is inherited, and would let the payload keep the CPU from everyone else; nor does a cpu group
+ * take such a process. Before anything is spawned.
+ */
+function leaveRealTime(draft: Draft): void {
+  const decision = draft.decide({
+    id: "process.scheduling",
+    control: "process",
+    setting: "as the caller's, but never real-time",
+    pointer: "/process",
+    status: "full",
+  });
+  const at = draft.phase("monitor.start", decision);
+  const policy = at.call("scheduling.get", "the caller's policy is inherited", "sched_getscheduler", [0]);
+  for (const [name, number] of Object.entries(ORDINARY))
+    at.branch(`scheduling.${name}`, "it shares the CPU", policy, number, "scheduling.ordinary", POLICY);
+  at.call("scheduling.set", "a payload in real time could keep the CPU to itself", "sched_setscheduler", [
+    0,
+    ORDINARY.other,
+    draft.bytes("00000000", 4),
+  ]);
+  at.label("scheduling.ordinary");
 }
 
 function requireForMore(draft: Draft, wanted: number, pointer: string, capability: string): void {

@@ -44,6 +44,8 @@ const TABLE = {
   rt_sigtimedwait: [128, 137],
   fstatfs: [138, 44],
   setpriority: [141, 140],
+  sched_setscheduler: [144, 119],
+  sched_getscheduler: [145, 120],
   pivot_root: [155, 41],
   prctl: [157, 167],
   mount: [165, 40],

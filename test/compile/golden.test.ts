@@ -5,6 +5,10 @@ import { formatProblem } from "../../src/problems.ts";
 import { printPlan } from "../../src/program/print.ts";
 import { HOSTS, planFor } from "./plan.ts";
 
+/** Numbers of steps and lines move with everything before them; without, a change shows as what it is. */
+const withoutNumbers = (plan: string): string =>
+  plan.replace(/^ *\d+ (?=\S)/gm, "  ").replace(/(\.json):\d+:\d+(?= \/)/g, "$1");
+
 describe.each(HOSTS)("on %s", (host) => {
   test.each(["strict", "standard", "build", "judge"])(
     "the plan of %s is the reviewed one, or its refusal is",
@@ -13,7 +17,7 @@ describe.each(HOSTS)("on %s", (host) => {
       const text = plan.ok
         ? printPlan(plan.value, { color: false })
         : plan.problems.map(formatProblem).join("\n");
-      await expect(`${text}\n`).toMatchFileSnapshot(`../golden/plans/${host}.${profile}.txt`);
+      await expect(`${withoutNumbers(text)}\n`).toMatchFileSnapshot(`../golden/plans/${host}.${profile}.txt`);
     },
   );
 

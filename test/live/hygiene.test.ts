@@ -4,10 +4,13 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { needRoot } from "../host/needs.ts";
 import {
   environment,
   finish,
   hostile,
+  installed,
+  need,
   type RunOptions,
   sandbox,
   sandboxArgv,
@@ -157,6 +160,23 @@ describe.each(USERS)("strict, run by %s", (user) => {
       });
     }
   });
+
+  it.each(["fifo", "rr", "idle"])(
+    "inherits the caller's scheduling policy %s only where it shares the CPU",
+    async (policy, context) => {
+      needRoot(context);
+      need(context, installed("chrt"), "chrt (util-linux) is not installed");
+      const directory = scratch(user);
+      const payload = ["/usr/bin/chrt", "--pid", "0"];
+      const [head = "", ...rest] = [
+        ...["chrt", `--${policy}`, policy === "idle" ? "0" : "10"],
+        ...sandboxArgv(user, directory, payload),
+      ];
+      const options = { cwd: directory, env: environment(directory), detached: true };
+      const ran = await finish(spawn(head, rest, { ...options, stdio: ["pipe", "pipe", "pipe"] }));
+      expect(ran.stdout).toContain(`SCHED_${policy === "idle" ? "IDLE" : "OTHER"}`);
+    },
+  );
 
   it("writes no core file, also where the payload asks for one", async (context) => {
     const ran = await sandbox(user, [
