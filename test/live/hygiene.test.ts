@@ -161,7 +161,7 @@ describe.each(USERS)("strict, run by %s", (user) => {
     }
   });
 
-  it.each(["fifo", "rr", "idle"])(
+  it.for(["fifo", "rr", "idle"])(
     "inherits the caller's scheduling policy %s only where it shares the CPU",
     async (policy, context) => {
       needRoot(context);
