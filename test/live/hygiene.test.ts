@@ -168,12 +168,10 @@ describe.each(USERS)("strict, run by %s", (user) => {
       need(context, installed("chrt"), "chrt (util-linux) is not installed");
       const directory = scratch(user);
       const payload = ["/usr/bin/chrt", "--pid", "0"];
-      const [head = "", ...rest] = [
-        ...["chrt", `--${policy}`, policy === "idle" ? "0" : "10"],
-        ...sandboxArgv(user, directory, payload),
-      ];
+      const priority = policy === "idle" ? "0" : "10";
+      const argv = [`--${policy}`, priority, ...sandboxArgv(user, directory, payload)];
       const options = { cwd: directory, env: environment(directory), detached: true };
-      const ran = await finish(spawn(head, rest, { ...options, stdio: ["pipe", "pipe", "pipe"] }));
+      const ran = await finish(spawn("chrt", argv, { ...options, stdio: ["pipe", "pipe", "pipe"] }));
       expect(ran.stdout).toContain(`SCHED_${policy === "idle" ? "IDLE" : "OTHER"}`);
     },
   );
