@@ -14,6 +14,7 @@ export { exportHead, verifyLog } from "./audit/verify.ts";
 export { checkProfile } from "./check-profile.ts";
 export { controlStatus } from "./compile/index.ts";
 export type { Decision, LaunchPlan } from "./compile/plan.ts";
+export { EXPORTERS, type ExportFormat, exportProfile } from "./export.ts";
 export { cleanLeftovers } from "./host/clean.ts";
 export { type DoctorReport, examine } from "./host/doctor.ts";
 export type { HostFacts } from "./host/facts.ts";

@@ -1,19 +1,23 @@
 /**
- * sandbox profile: list, show and validate profiles.
+ * sandbox profile: list, show, validate and export profiles.
  */
 
 import { resolve } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { bug, formatProblem, ProfileError } from "../problems.ts";
 import type { ProfileRequest } from "../profile/resolve.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { complain, print } from "./output.ts";
+import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
+
+/** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
+export const EXPORT_FORMATS = ["selinux"] as const;
 
 export function profileCommand(finish: (status: number) => void): Command {
   const command = new Command("profile")
-    .summary("list, show and check profiles")
-    .description("Lists, shows and checks profiles.");
+    .summary("list, show, check and export profiles")
+    .description("Lists, shows, checks and exports profiles.");
 
   const list = new Command("list")
     .summary("list the built-in profiles")
@@ -51,6 +55,19 @@ export function profileCommand(finish: (status: number) => void): Command {
       finish(await validateFiles(files, validate.opts<{ readonly quiet?: true }>().quiet === true));
     });
 
+  const exported = addProfileOptions(new Command("export"))
+    .summary("print a profile in the words of another tool")
+    .description(
+      "Prints what a profile means as policy of a security module of the kernel, for whoever loads it. " +
+        "Options that change the profile change the policy: give those that the runs will have.",
+    )
+    .argument("<PROFILE>", "a built-in profile's name or a file")
+    .addOption(new Option("--to <FORMAT>", "what it becomes").choices(EXPORT_FORMATS).makeOptionMandatory())
+    .action(async (name: string) => {
+      await exportOne(exported, name);
+      finish(0);
+    });
+
   command.addCommand(addExamples(list, ["sandbox profile list", "what there is"]));
   command.addCommand(
     addExamples(
@@ -62,11 +79,14 @@ export function profileCommand(finish: (status: number) => void): Command {
   command.addCommand(
     addExamples(validate, ["sandbox profile validate ./*.json", "check all before they are committed"]),
   );
+  command.addCommand(
+    addExamples(exported, ["sandbox profile export strict --to selinux", "its module of SELinux policy"]),
+  );
   return addExamples(command, ["sandbox profile list", "what there is"]);
 }
 
 /** What resolving needs; the name as given opens the messages about it. */
-const request = (profile: string, shown: string): ProfileRequest => ({
+const requestFor = (profile: string, shown: string): ProfileRequest => ({
   profile,
   overrides: [],
   cwd: process.cwd(),
@@ -82,7 +102,7 @@ async function listBuiltins(form: "names" | "json" | "table"): Promise<void> {
     return;
   }
   const profiles = names.map((name) => {
-    const resolved = resolveProfile(request(name, name), files);
+    const resolved = resolveProfile(requestFor(name, name), files);
     if (!resolved.ok) throw new ProfileError(resolved.problems);
     return { name, description: resolved.value.spec.description, file: files.builtin(name) };
   });
@@ -104,16 +124,26 @@ async function showSource(name: string): Promise<void> {
     return;
   }
   // Resolving it finds the same fault and words it.
-  const resolved = resolveProfile(request(name, name), files);
+  const resolved = resolveProfile(requestFor(name, name), files);
   throw new ProfileError(resolved.ok ? bug(`${name} can be resolved but not read`) : resolved.problems);
 }
 
 async function showResolved(name: string, json: boolean): Promise<void> {
   const { profileFiles, resolveProfile } = await import("../index.ts");
-  const resolved = resolveProfile(request(name, name), profileFiles());
+  const resolved = resolveProfile(requestFor(name, name), profileFiles());
   if (!resolved.ok) throw new ProfileError(resolved.problems);
   const { renderResolved } = await import("./render-profile.ts");
   print(json ? toJson(resolved.value) : renderResolved(resolved.value));
+}
+
+async function exportOne(command: Command, name: string): Promise<void> {
+  const { request, problems } = readRequest(command, name);
+  await refuseRequest(problems, request);
+  const { to } = command.opts<{ readonly to: (typeof EXPORT_FORMATS)[number] }>();
+  const { exportProfile } = await import("../index.ts");
+  const made = exportProfile(request, to);
+  if (!made.ok) throw new ProfileError(made.problems);
+  print(made.value.trimEnd());
 }
 
 async function validateFiles(names: readonly string[], quiet: boolean): Promise<number> {
@@ -121,7 +151,7 @@ async function validateFiles(names: readonly string[], quiet: boolean): Promise<
   let status = 0;
   for (const name of names) {
     // A word without a directory names a file here, never a built-in profile.
-    const checked = checkProfile(request(name.includes("/") ? name : `./${name}`, name));
+    const checked = checkProfile(requestFor(name.includes("/") ? name : `./${name}`, name));
     if (checked.ok) {
       if (!quiet) print(`${name}: fine`);
     } else {

@@ -40,9 +40,17 @@ const GIVEN = new WeakMap<Command, GivenFlag[]>();
 
 /** Adds the shared options. Options end at `--` or at the first word that is not one: the rest is the sandboxed command's. */
 export function addSandboxOptions(command: Command): Command {
+  return addProfileOptions(
+    command
+      .passThroughOptions()
+      .option("-p, --profile <NAME|FILE>", "a built-in profile or a file", "strict"),
+  );
+}
+
+/** Adds the options that change a profile, wherever the profile itself comes from. */
+export function addProfileOptions(command: Command): Command {
   const given: GivenFlag[] = [];
   GIVEN.set(command, given);
-  command.passThroughOptions().option("-p, --profile <NAME|FILE>", "a built-in profile or a file", "strict");
   for (const [flags, description] of PROFILE_OPTIONS) {
     const option = new Option(flags, description);
     const choices = CHOICES[option.long ?? ""];
@@ -66,16 +74,16 @@ export interface SandboxRequest {
 }
 
 /** The request, and every flag that is wrong. */
-export function readRequest(command: Command): {
+export function readRequest(
+  command: Command,
+  profile: string = command.opts<{ readonly profile: string }>().profile,
+): {
   readonly request: SandboxRequest;
   readonly problems: readonly Problem[];
 } {
   const cwd = process.cwd();
   const { overrides, problems } = readOverrides(GIVEN.get(command) ?? [], cwd);
-  return {
-    request: { profile: command.opts<{ readonly profile: string }>().profile, overrides, cwd },
-    problems,
-  };
+  return { request: { profile, overrides, cwd }, problems };
 }
 
 /** A wrong flag outside the profile. */

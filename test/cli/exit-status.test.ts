@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EXPORT_FORMATS } from "../../src/cli/profile.ts";
+import { EXPORTERS } from "../../src/export.ts";
 import { examine } from "../../src/host/doctor.ts";
 import { probeHost } from "../../src/host/probe.ts";
 import { messages, sandbox } from "./command.ts";
@@ -213,6 +215,27 @@ describe("profile validate", () => {
     const both = await sandbox(["profile", "validate", "bad.json", "good.json"], { cwd: directory });
     expect({ status: both.status, stdout: both.stdout }).toEqual({ status: 1, stdout: "good.json: fine\n" });
     expect(messages(both.stderr).map((line) => /^\S*bad\.json:\d+:\d+ \//.test(line))).toEqual([true, true]);
+  });
+});
+
+describe("profile export", () => {
+  it("prints policy of every format, changed by the options that change the profile", async () => {
+    expect([...EXPORT_FORMATS].toSorted()).toEqual(Object.keys(EXPORTERS).toSorted());
+    const bind = ["--bind", "/srv/data:/data"];
+    for (const format of EXPORT_FORMATS) {
+      const plain = await sandbox(["profile", "export", "strict", "--to", format]);
+      const changed = await sandbox(["profile", "export", "strict", "--to", format, ...bind]);
+      expect([plain.status, plain.stderr, changed.status, changed.stderr]).toEqual([0, "", 0, ""]);
+      expect(plain.stdout).not.toContain("/srv/data");
+      expect(changed.stdout).toContain("/srv/data");
+    }
+  });
+
+  it("without a known format is wrong use; of a profile that is not there, every problem", async () => {
+    for (const args of [["strict"], ["strict", "--to", "prose"]])
+      expect(await sandbox(["profile", "export", ...args])).toMatchObject({ status: 2, stdout: "" });
+    const wrong = await sandbox(["profile", "export", "strikt", "--to", "selinux", "--memory", "much"]);
+    expect({ status: wrong.status, lines: messages(wrong.stderr).length }).toEqual({ status: 1, lines: 2 });
   });
 });
 
