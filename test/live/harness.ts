@@ -81,10 +81,14 @@ export function scratch(user: User): string {
 const built = new Map<string, string>();
 const haveGcc = installed("gcc");
 
+/** Where the hostile programs are already compiled: in a guest of test/vm, which has no compiler. */
+const COMPILED = process.env["SANDBOX_TEST_PROGRAMS"];
+
 /** Compiles test/live/programs/NAME.c into a static binary that everyone may execute; once per test file. */
 export function hostile(context: TestContext, name: string): string {
   const ready = built.get(name);
   if (ready !== undefined) return ready;
+  if (COMPILED !== undefined) return join(COMPILED, name);
   need(context, haveGcc, "gcc is not installed, so the hostile programs cannot be compiled");
   const source = join(HERE, "programs", `${name}.c`);
   const target = join(baseDirectory(), name);
@@ -112,6 +116,9 @@ export function script(name: string): string {
 }
 
 // ---- running ----
+
+/** How many times slower than a machine this one is: an emulated one says so. */
+const SLOWNESS = Number(process.env["SANDBOX_TEST_SLOWNESS"] ?? 1);
 
 export interface RunOptions {
   readonly stdin?: string | Buffer;
@@ -228,10 +235,13 @@ export async function finish(child: ChildProcess, options: RunOptions = {}): Pro
   });
   child.stdin?.end(options.stdin ?? "");
   let hung = false;
-  const timer = setTimeout(() => {
-    hung = true;
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  }, options.patience ?? 15_000);
+  const timer = setTimeout(
+    () => {
+      hung = true;
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    },
+    (options.patience ?? 15_000) * SLOWNESS,
+  );
   try {
     return await new Promise((done, failed) => {
       child.once("error", failed);

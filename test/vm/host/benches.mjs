@@ -1,0 +1,65 @@
+/**
+ * What is booted, and which tests run there: the one table of the bench. A bench is one boot of one machine.
+ *
+ * Machines differ in architecture and kernel package; benches of one machine share its root image and differ in what
+ * the kernel is told and in the test files. `test/vm/guest/NAME` holds the tests of the bench NAME; what else is listed
+ * are tests of this machine's own suite that are worth a second kernel.
+ */
+
+/**
+ * @typedef {object} Machine
+ * @property {string} architecture - Debian's name.
+ * @property {string} emulator - The program of QEMU, and the Debian package that has it.
+ * @property {string} emulatorPackage
+ * @property {readonly string[]} emulatorArguments
+ * @property {string} kernelPackage - A Debian package that depends on the newest kernel image.
+ * @property {string} console - The kernel's name of the first serial port.
+ * @property {string} port - of the second one.
+ * @property {readonly string[]} packages - Debian packages of the root image.
+ */
+
+const words = (text) => text.trim().split(/\s+/);
+
+/** @type {Readonly<Record<"amd64", Machine>>} */
+export const MACHINES = {
+  amd64: {
+    architecture: "amd64",
+    emulator: "qemu-system-x86_64",
+    emulatorPackage: "qemu-system-x86",
+    emulatorArguments: ["-cpu", "max"],
+    kernelPackage: "linux-image-cloud-amd64",
+    console: "ttyS0",
+    port: "ttyS1",
+    packages: words(`
+      base-files bash dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
+      libc-bin libseccomp2 libstdc++6 perl-base python3-minimal
+      apparmor`),
+  },
+};
+
+/**
+ * @typedef {object} Bench
+ * @property {keyof typeof MACHINES} machine
+ * @property {string} about - One line for --list and for the report.
+ * @property {readonly string[]} kernelArguments
+ * @property {readonly string[]} tests - Test files or directories, from the top of the project.
+ * @property {number} limit - Seconds for the whole boot on a quiet machine with two processors, several times what it takes.
+ */
+
+/** @type {Readonly<Record<string, Bench>>} */
+export const BENCHES = {
+  v2: {
+    machine: "amd64",
+    about: "pure cgroup v2: every limit, in root's tree, delegated and not",
+    kernelArguments: ["security=apparmor"],
+    tests: ["test/vm/guest/v2/"],
+    limit: 600,
+  },
+  apparmor: {
+    machine: "amd64",
+    about: "AppArmor is the host's LSM",
+    kernelArguments: ["security=apparmor"],
+    tests: ["test/vm/guest/apparmor/"],
+    limit: 600,
+  },
+};

@@ -1,0 +1,89 @@
+/**
+ * One boot: starts the emulator, hands on every line that the guest writes to its second serial port, and ends it by
+ * its own process id when the guest has switched itself off, has been silent, or has taken too long.
+ *
+ * Always `-accel tcg`: a machine that offers KVM to some of its guests may hang in it, and what is measured here is not speed.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+/** Seconds without a line after which a guest counts as hung. */
+const SILENCE = 150;
+
+const words = (text) => text.split(" ");
+
+const running = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
+
+/**
+ * @param {object} options
+ * @param {import("./benches.mjs").Machine} options.machine
+ * @param {string} options.kernel - path.
+ * @param {readonly string[]} options.disks - raw images; the first one is the root.
+ * @param {readonly string[]} options.kernelArguments
+ * @param {string} options.work - directory for the console and for what the guest writes to its disks.
+ * @param {string} options.name
+ * @param {number} options.limit - seconds.
+ * @param {(line: string) => void} options.onLine
+ * @returns {Promise<{ ended: "off" | "silent" | "late" | "failed", seconds: number, console: string }>}
+ */
+export async function boot({ machine, kernel, disks, kernelArguments, work, name, limit, onLine }) {
+  const consoleLog = join(work, `${name}.console`);
+  closeSync(openSync(consoleLog, "w"));
+  const drives = disks.flatMap((image, index) => [
+    "-drive",
+    `file=${image},if=none,id=disk${index},format=raw,snapshot=on`,
+    "-device",
+    `nvme,drive=disk${index},serial=disk${index}`,
+  ]);
+  const command = [machine.emulator, ...machine.emulatorArguments, ...words("-accel tcg,thread=multi")];
+  const parts = words("-smp 2 -m 1536 -nodefaults -display none -no-reboot");
+  const ports = [
+    "-chardev",
+    `file,id=console,path=${consoleLog}`,
+    ...words("-serial chardev:console -serial stdio"),
+  ];
+  const started = ["-kernel", kernel, "-append", kernelArguments.join(" ")];
+  const began = performance.now();
+  // A bench that is killed takes its emulator with it.
+  const child = spawn(
+    "setpriv",
+    ["--pdeathsig", "KILL", ...command, ...parts, ...ports, ...drives, ...started],
+    { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH, TMPDIR: work } },
+  );
+  running.add(child);
+  let ended = "off";
+  const stop = (reason) => {
+    ended = reason;
+    child.kill("SIGKILL");
+  };
+  const late = setTimeout(stop, limit * 1000, "late");
+  let silent = setTimeout(stop, SILENCE * 1000, "silent");
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    clearTimeout(silent);
+    silent = setTimeout(stop, SILENCE * 1000, "silent");
+    onLine(line.trimEnd());
+  });
+  let complaint = "";
+  child.stderr.on("data", (chunk) => {
+    complaint += chunk;
+  });
+  try {
+    const status = await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    if (ended === "off" && status !== 0) ended = "failed";
+  } finally {
+    clearTimeout(late);
+    clearTimeout(silent);
+    running.delete(child);
+  }
+  if (complaint !== "") process.stderr.write(complaint);
+  return { ended, seconds: (performance.now() - began) / 1000, console: consoleLog };
+}
