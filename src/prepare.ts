@@ -2,6 +2,8 @@
  * One profile on one host: from the cache what it holds, else from the stages, which are loaded only then. Host facts and the bytes
  * of profiles are read every time: the cache is asked by them.
  */
+
+import { blockDevicePath, partitionMark } from "./compile/cgroup-limits.ts";
 import type { Mode } from "./compile/index.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
@@ -103,7 +105,7 @@ export class Preparation {
       ...(command?.closure ?? []),
       ...(command?.hostPath == null ? [] : [command.hostPath, ...placesInside(brief.spec, command.hostPath)]),
     ];
-    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more)), command };
+    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more), layerPaths(brief)), command };
   }
 }
 
@@ -129,15 +131,24 @@ function namedPaths(
   cwd: string,
   more: readonly string[],
 ): readonly string[] {
-  const { root, write, mounts, masked } = spec.filesystem;
+  const { mounts, masked } = spec.filesystem;
   return [
     cwd,
     "/etc/resolv.conf",
     ...masked,
     ...Object.keys(host.systemEtc),
-    ...(root.type === "directory" ? [root.path] : []),
-    ...(typeof write === "object" ? [write.directory] : []),
+    ...spec.resources.io.map(({ device }) => blockDevicePath(device)),
+    ...spec.resources.io.map(({ device }) => partitionMark(device)),
     ...mounts.flatMap((mount) => (mount.type === "bind" ? [mount.source] : [])),
     ...more,
+  ];
+}
+
+/** Of these, the directories that become layers of an overlay. */
+function layerPaths({ spec }: ProfileBrief): readonly string[] {
+  const { root, write } = spec.filesystem;
+  return [
+    ...(root.type === "directory" ? [root.path] : []),
+    ...(typeof write === "object" ? [write.directory] : []),
   ];
 }

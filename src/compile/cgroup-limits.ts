@@ -74,6 +74,7 @@ export function requestedLimits(draft: Draft): readonly Request[] {
     });
   }
   if (io.length > 0) {
+    for (const [index, { device }] of io.entries()) checkDevice(draft, device, index);
     requests.push({
       resource: "io",
       controller: "io",
@@ -110,4 +111,31 @@ function checkCpus(draft: Draft, cpuset: string): void {
     message: `CPU ${highest} is not on this machine`,
     expected: `CPUs from 0 to ${draft.host.cpus - 1}`,
   });
+}
+
+/** Where the kernel lists a block device by its numbers, and what only a partition has there (sysfs(5)): asked for as facts of the request. */
+export const blockDevicePath = (device: string): string => `/sys/dev/block/${device}`;
+export const partitionMark = (device: string): string => `${blockDevicePath(device)}/partition`;
+
+/** The controller counts what reaches a whole disk, and takes nothing else. */
+function checkDevice(draft: Draft, device: string, index: number): void {
+  const pointer = `/resources/io/${index}/device`;
+  const { paths } = draft.request;
+  const found = paths[blockDevicePath(device)];
+  if (found === undefined || found.type === "missing") {
+    draft.problem({
+      kind: "host-cannot",
+      pointer,
+      message: `this machine has no block device ${device}`,
+      expected: "major:minor of a disk, as lsblk shows it",
+    });
+  } else if (paths[partitionMark(device)]?.type === "file") {
+    const [disk, partition] = found.real.split("/").slice(-2);
+    draft.problem({
+      kind: "host-cannot",
+      pointer,
+      message: `${device} is ${partition}, a partition, and only whole disks can be limited`,
+      expected: `major:minor of ${disk}, as lsblk shows it`,
+    });
+  }
 }

@@ -4,7 +4,7 @@
  */
 import type { CgroupFacts, Controller } from "../host/facts.ts";
 import type { Provenance } from "../problems.ts";
-import type { Control, IdMapping, Resources, Spec, Status } from "../profile/spec.ts";
+import type { Control, IdMapping, Resources, Rlimit, Spec, Status } from "../profile/spec.ts";
 import type { Program } from "../program/program.ts";
 
 /** One thing that the compiler decided, and who asked for it. */
@@ -49,8 +49,8 @@ export type Check =
     }
   /** The payload's label of the major security module (/proc/PID/attr/current), as the kernel writes it. */
   | { readonly kind: "label"; readonly expected: string }
-  /** A row of /proc/PID/limits of the payload, by its RLIMIT name: "soft hard". */
-  | { readonly kind: "rlimit"; readonly name: string; readonly expected: string };
+  /** A row of /proc/PID/limits of the payload: "soft hard". */
+  | { readonly kind: "rlimit"; readonly name: Rlimit; readonly expected: string };
 
 /** A cgroup directory of the run, `sandbox-<run id>` is appended to `parent` by the launcher. */
 export interface CgroupPlan {

@@ -80,15 +80,45 @@ function set(
   pointer: string,
   id: string,
 ): void {
+  const given = lower(draft, name, { soft, hard }, pointer);
   const decision = draft.decide({
     id: `resources.${id}`,
     control: "resources",
-    setting: `RLIMIT_${name.toUpperCase()} ${show(soft)}${soft === hard ? "" : ` (hard ${show(hard)})`}`,
+    setting: `RLIMIT_${name.toUpperCase()} ${show(given.soft)}${given.soft === given.hard ? "" : ` (hard ${show(given.hard)})`}`,
     pointer,
-    status: "full",
-    check: { kind: "rlimit", name, expected: `${show(soft)} ${show(hard)}` },
+    status: given.reason === "" ? "full" : "partial",
+    reason: given.reason,
+    check: { kind: "rlimit", name, expected: `${show(given.soft)} ${show(given.hard)}` },
   });
-  limits.set(name, { soft, hard, decision });
+  limits.set(name, { ...given, decision });
+}
+
+/**
+ * Nobody in the sandbox may raise a limit above the caller's hard one: that takes CAP_SYS_RESOURCE in the initial user namespace
+ * (setrlimit(2)). Where the profile accepts less, what the caller has is given; else it is a problem here rather than a launch that fails.
+ */
+function lower(
+  draft: Draft,
+  name: Rlimit,
+  { soft, hard }: Pick<Limit, "soft" | "hard">,
+  pointer: string,
+): Pick<Limit, "soft" | "hard"> & { readonly reason: string } {
+  const most = draft.host.hardLimits[name];
+  if (most === undefined || hard <= BigInt(most)) return { soft, hard, reason: "" };
+  const raise = `as root: prlimit --pid $$ --${name}=${show(hard)}`;
+  if (draft.spec.require.resources === "full") {
+    draft.problem({
+      kind: "host-cannot",
+      pointer,
+      message: `RLIMIT_${name.toUpperCase()} ${show(hard)} is above the caller's own hard limit`,
+      expected: `at most ${most}`,
+      hint: `raise it first (${raise}), or take what there is with --set /require/resources='"partial"'`,
+    });
+    return { soft, hard, reason: "" };
+  }
+  const cap = BigInt(most);
+  const reason = `${show(hard)} was asked for, and the caller's own hard limit is ${most}; ${raise}`;
+  return { soft: soft < cap ? soft : cap, hard: cap, reason };
 }
 
 /** The supervisor watches the sum in the cgroup; the rlimit, whole seconds and per process, holds without it. */
@@ -97,16 +127,20 @@ function limitCpuTime(draft: Draft, limits: Map<Rlimit, Limit>, milliseconds: nu
   const watched =
     draft.supervised &&
     draft.cgroups.some(({ version, controllers }) => controllers.includes(version === 1 ? "cpuacct" : "cpu"));
+  const pointer = "/resources/cpuTime";
+  const given = lower(draft, "cpu", { soft: seconds, hard: seconds + 1n }, pointer);
+  const perProcess = watched ? [] : ["per process: nobody adds up the CPU time of the whole sandbox"];
+  const reasons = [...perProcess, ...(given.reason === "" ? [] : [given.reason])];
   const decision = draft.decide({
     id: "resources.cpuTime",
     control: "resources",
-    setting: `${milliseconds} ms${watched ? " in all" : ""}, RLIMIT_CPU ${seconds} s (hard ${seconds + 1n} s)`,
-    pointer: "/resources/cpuTime",
-    status: watched ? "full" : "partial",
-    reason: watched ? "" : "per process: nobody adds up the CPU time of the whole sandbox",
-    check: { kind: "rlimit", name: "cpu", expected: `${seconds} ${seconds + 1n}` },
+    setting: `${milliseconds} ms${watched ? " in all" : ""}, RLIMIT_CPU ${given.soft} s (hard ${given.hard} s)`,
+    pointer,
+    status: reasons.length === 0 ? "full" : "partial",
+    reason: reasons.join("; "),
+    check: { kind: "rlimit", name: "cpu", expected: `${given.soft} ${given.hard}` },
   });
-  limits.set("cpu", { soft: seconds, hard: seconds + 1n, decision });
+  limits.set("cpu", { ...given, decision });
 }
 
 /** Limits that no controller holds: an rlimit per process is less than a limit on the whole, and said to be so. */
@@ -121,16 +155,17 @@ function standIn(
     missing === null ? "no controller for it on this host" : `${missing.reason}; ${missing.fix}`;
   const stand = (resource: "memory" | "pids", name: Rlimit, limit: number, note: string): void => {
     if (limits.has(name)) return;
+    const given = lower(draft, name, { soft: BigInt(limit), hard: BigInt(limit) }, `/resources/${resource}`);
     const decision = draft.decide({
       id: `resources.${resource}`,
       control: "resources",
-      setting: `RLIMIT_${name.toUpperCase()} ${limit}`,
+      setting: `RLIMIT_${name.toUpperCase()} ${given.hard}`,
       pointer: `/resources/${resource}`,
       status: "partial",
-      reason: `${note}: ${because}`,
-      check: { kind: "rlimit", name, expected: `${limit} ${limit}` },
+      reason: `${note}: ${because}${given.reason === "" ? "" : `; ${given.reason}`}`,
+      check: { kind: "rlimit", name, expected: `${given.soft} ${given.hard}` },
     });
-    limits.set(name, { soft: BigInt(limit), hard: BigInt(limit), decision });
+    limits.set(name, { ...given, decision });
   };
   if (resources.memory !== null && !held.has("memory"))
     stand("memory", "data", resources.memory, "per process, private memory only");

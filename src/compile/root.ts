@@ -18,6 +18,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { checkRootDirectory, checkWriteDirectory } from "./layer-checks.ts";
 import {
   addReadOnlyLayer,
   addWritableLayer,
@@ -37,7 +38,6 @@ import {
   popRoot,
   stackOnRoot,
 } from "./trees.ts";
-import { isBelow } from "./visible.ts";
 
 /** Bytes and inodes of a root that nobody writes to: mount points, links, generated files. */
 const SKELETON = { size: 4 << 20, inodes: 4096 } as const;
@@ -168,48 +168,11 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
     stackOnRoot(draft, at, "upper.stack", scratch);
     return scratch;
   }
-  const fact = draft.request.paths[directory];
-  if (fact?.type !== "directory") {
-    draft.problem({
-      kind: "path-missing",
-      pointer: "/filesystem/write",
-      message: `${directory} is not a directory on this host`,
-      expected: "a directory to keep writes in",
-    });
-    return result("upper.clone");
-  }
-  refuseShown(draft, fact.real);
+  const fact = checkWriteDirectory(draft, directory);
+  if (fact === null) return result("upper.clone");
   const tree = showHostTree(draft, decision, "upper", fact, DATA);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;
-}
-
-/** overlayfs does not say what happens when an upper layer is changed from outside of it, and the payload would be outside. */
-function refuseShown(draft: Draft, directory: string): void {
-  if (directory === "/") {
-    draft.problem({
-      kind: "profile-contradiction",
-      pointer: "/filesystem/write",
-      message:
-        "writes cannot be kept in /: the sandbox's root is kept in its directory root, which is the home of the host's root",
-      hint: "keep the writes in a directory of their own",
-    });
-    return;
-  }
-  const { mounts, workdir } = draft.spec.filesystem;
-  const writable = mounts.flatMap((mount) =>
-    mount.type === "bind" && !mount.readOnly ? [draft.request.paths[mount.source]?.real ?? mount.source] : [],
-  );
-  const shown = [...writable, ...(workdir === "rw" ? [draft.request.cwd] : [])].find(
-    (source) => isBelow(directory, source) || isBelow(source, directory),
-  );
-  if (shown === undefined) return;
-  draft.problem({
-    kind: "profile-contradiction",
-    pointer: "/filesystem/write",
-    message: `${directory} keeps the writes, and ${shown} shows it to the payload, writable`,
-    hint: "keep the writes in a directory that the sandbox does not show",
-  });
 }
 
 export function linkSystemDirectories(draft: Draft, decision: string): void {
@@ -233,26 +196,8 @@ export function linkSystemDirectories(draft: Draft, decision: string): void {
 /** A directory with somebody's root file system, content assumed hostile: always an overlay with an upper layer, so that mount points can be made. */
 function buildDirectoryRoot(draft: Draft, decision: string, path: string): void {
   const { write, writeSize } = draft.spec.filesystem;
-  const fact = draft.request.paths[path];
-  if (fact?.type !== "directory") {
-    draft.problem({
-      kind: "path-missing",
-      pointer: "/filesystem/root",
-      message: `${path} is not a directory on this host`,
-      expected: "a directory with a root file system",
-    });
-    return;
-  }
-  const below = mountsBelow(draft, fact.real);
-  if (below.length > 0) {
-    draft.problem({
-      kind: "host-cannot",
-      pointer: "/filesystem/root",
-      message: `${path} cannot be a root: ${below.join(", ")} is mounted below it, and an overlay takes no directory with mounts below`,
-      hint: "unmount it, or bind it into the sandbox by itself",
-    });
-    return;
-  }
+  const fact = checkRootDirectory(draft, path);
+  if (fact === null) return;
   const at = draft.phase("init.root", decision);
   const lower = openLower(draft, decision, fact);
   const above = openUpper(

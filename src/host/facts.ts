@@ -2,7 +2,8 @@
  * Host facts: all that the compiler may know about the machine. Plain data, probed once, passed as an argument;
  * recorded ones (test/golden/hosts/) stand for machines that are not here.
  */
-import type { Namespace } from "../profile/spec.ts";
+import type { Namespace, Rlimit } from "../profile/spec.ts";
+import type { FileSystemFact } from "./file-system.ts";
 
 export type Arch = "x86_64" | "aarch64";
 
@@ -80,6 +81,8 @@ export interface HostFacts {
   };
   /** Effective capabilities of the caller in its user namespace, names. */
   readonly capabilities: readonly string[];
+  /** The caller's hard resource limits that are not unlimited. Raising one takes CAP_SYS_RESOURCE in the initial user namespace. */
+  readonly hardLimits: Readonly<Partial<Record<Rlimit, number>>>;
   /** CAP_LAST_CAP. */
   readonly lastCapability: number;
   readonly userNamespaces: Ability;
@@ -131,6 +134,8 @@ export interface PathFact {
   readonly gid: number;
   /** Permission bits with setuid, setgid and sticky. */
   readonly mode: number;
+  /** The file system it lies on, for paths that become a layer of an overlay; null: one that serves. */
+  readonly fileSystem?: FileSystemFact | null;
 }
 
 /** Facts about one run's command line, for the parts of the plan that depend on it. */

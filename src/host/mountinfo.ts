@@ -36,7 +36,7 @@ export function parseMountinfo(text: string): readonly MountRecord[] {
 }
 
 /** The kernel writes space, tab, newline and backslash in paths as three octal digits. */
-function unescapeOctal(text: string): string {
+export function unescapeOctal(text: string): string {
   return text.includes("\\")
     ? text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
     : text;

@@ -19,6 +19,7 @@ import {
   probeOverlay,
   probeSeccomp,
 } from "./kernel.ts";
+import { hardLimits } from "./limits.ts";
 import { probeLsm } from "./lsm.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 import { probeNamespaces, probeProc, probeUserNamespaces } from "./namespaces.ts";
@@ -68,6 +69,7 @@ export function probeHost(files: HostFiles = liveFiles, arch: Arch = archOf(proc
     kernel,
     user,
     capabilities,
+    hardLimits: hardLimits(files.read("/proc/self/limits") ?? ""),
     lastCapability: Number(files.read("/proc/sys/kernel/cap_last_cap")?.trim() ?? 40),
     userNamespaces: probeUserNamespaces(files, { status, capabilities, mounts }),
     namespaces: probeNamespaces(files),

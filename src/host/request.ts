@@ -8,12 +8,17 @@ import type { Checked, Provenance } from "../problems.ts";
 import type { Root } from "../profile/spec.ts";
 import { findClosure, findInPath } from "./closure.ts";
 import type { CommandFacts, PathFact } from "./facts.ts";
+import { probeFileSystem } from "./file-system.ts";
 import { errorCode } from "./files.ts";
 
-/** One fact per distinct path; keys as given. Relative paths count from the process's directory. */
-export function probePaths(paths: Iterable<string>): Readonly<Record<string, PathFact>> {
+/** One fact per distinct path; keys as given. `layers` are looked at for what an overlay needs as well. Relative paths count from the process's directory. */
+export function probePaths(
+  paths: Iterable<string>,
+  layers: Iterable<string> = [],
+): Readonly<Record<string, PathFact>> {
   const facts: Record<string, PathFact> = {};
   for (const path of paths) facts[path] ??= probePath(path);
+  for (const path of layers) facts[path] = { ...probePath(path), fileSystem: probeFileSystem(path) };
   return facts;
 }
 

@@ -127,6 +127,18 @@ const RULES: readonly Rule[] = [
     hint: "parts of /proc are masked, as inside another container, so the kernel allows no new procfs; unmask it there or set `filesystem.proc` to none",
   },
   {
+    call: ["fsconfig"],
+    errno: ["EINVAL", "ENOTSUP", "EOPNOTSUPP"],
+    about: /overlay/,
+    hint: "overlayfs does not take one of the directories: its file system cannot be a layer, or overlays are stacked more than two deep; dmesg says which, and a copy on ext4, xfs, btrfs or tmpfs serves",
+  },
+  {
+    call: ["mount_setattr"],
+    errno: ["EINVAL"],
+    about: /\.translate /,
+    hint: "its file system cannot translate owners (id-mapped mounts); copy it to one that can, such as ext4, xfs, btrfs or tmpfs, or run the sandbox as its owner",
+  },
+  {
     call: MOUNT,
     errno: ["ENODEV"],
     hint: "the kernel does not have this file system; load its module or do without it",

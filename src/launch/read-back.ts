@@ -5,6 +5,9 @@
  * could not be read does not match: a control counts as in force only when the kernel confirmed it.
  */
 import type { Check, Decision } from "../compile/plan.ts";
+import { parseLimits } from "../host/limits.ts";
+import { unescapeOctal } from "../host/mountinfo.ts";
+import { parseStatus, type StatusFields } from "../host/user.ts";
 import type { MemoryImage } from "./memory.ts";
 import type { Enforcement } from "./outcome.ts";
 
@@ -39,8 +42,8 @@ export function mismatches(enforcement: readonly Enforcement[]): readonly Enforc
 interface Source {
   readonly memory: MemoryImage;
   readonly own: OwnNamespaces;
-  readonly status: ReadonlyMap<string, string>;
-  readonly limits: ReadonlyMap<string, string>;
+  readonly status: StatusFields;
+  readonly limits: ReturnType<typeof parseLimits>;
   readonly mounts: ReadonlyMap<string, MountLine>;
 }
 
@@ -88,7 +91,8 @@ interface Comparison {
 function compare(check: Check, source: Source): Comparison {
   switch (check.kind) {
     case "status": {
-      const actual = source.status.get(check.field) ?? null;
+      const field = source.status.get(check.field);
+      const actual = field === undefined ? null : squeeze(field);
       const expected = squeeze(check.expected);
       return { expected: `${check.field}: ${expected}`, actual, matches: actual === expected };
     }
@@ -111,8 +115,9 @@ function compare(check: Check, source: Source): Comparison {
       return { expected, actual: actual === "" ? null : actual, matches };
     }
     case "rlimit": {
-      const actual = source.limits.get(check.name.toLowerCase().replace(/^rlimit_/, "")) ?? null;
-      const expected = squeeze(check.expected);
+      const row = source.limits.get(check.name);
+      const actual = row === undefined ? null : `${row.soft} ${row.hard}`;
+      const { expected } = check;
       return { expected: `${check.name}: ${expected}`, actual, matches: actual === expected };
     }
   }
@@ -219,47 +224,6 @@ function sortStack(label: string): string {
 
 const squeeze = (text: string): string => text.trim().replace(/\s+/g, " ");
 
-/** "Key:\tvalue" lines of /proc/PID/status. */
-function parseStatus(text: string): ReadonlyMap<string, string> {
-  return new Map(
-    text.split("\n").flatMap((line) => {
-      const colon = line.indexOf(":");
-      return colon === -1 ? [] : [[line.slice(0, colon), squeeze(line.slice(colon + 1))] as const];
-    }),
-  );
-}
-
-/** Row titles of /proc/PID/limits, fs/proc/base.c. */
-const LIMIT_TITLES: Readonly<Record<string, string>> = {
-  "Max cpu time": "cpu",
-  "Max file size": "fsize",
-  "Max data size": "data",
-  "Max stack size": "stack",
-  "Max core file size": "core",
-  "Max resident set": "rss",
-  "Max processes": "nproc",
-  "Max open files": "nofile",
-  "Max locked memory": "memlock",
-  "Max address space": "as",
-  "Max file locks": "locks",
-  "Max pending signals": "sigpending",
-  "Max msgqueue size": "msgqueue",
-  "Max nice priority": "nice",
-  "Max realtime priority": "rtprio",
-  "Max realtime timeout": "rttime",
-};
-
-/** "soft hard" by rlimit name. */
-function parseLimits(text: string): ReadonlyMap<string, string> {
-  return new Map(
-    text.split("\n").flatMap((line) => {
-      const [, title, soft, hard] = /^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)/.exec(line) ?? [];
-      const name = LIMIT_TITLES[title ?? ""];
-      return name === undefined ? [] : [[name, `${soft} ${hard}`] as const];
-    }),
-  );
-}
-
 /** The topmost mount at each point: later lines cover earlier ones (proc_pid_mountinfo(5)). */
 function parseMounts(text: string): ReadonlyMap<string, MountLine> {
   return new Map(
@@ -270,14 +234,10 @@ function parseMounts(text: string): ReadonlyMap<string, MountLine> {
       if (point === undefined || options === undefined || fsType === undefined) return [];
       return [
         [
-          unescapeMount(point),
+          unescapeOctal(point),
           { fsType, options: options.split(","), superOptions: (superOptions ?? "").split(",") },
         ] as const,
       ];
     }),
   );
 }
-
-/** Space, tab, newline and backslash are octal escapes there. */
-const unescapeMount = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

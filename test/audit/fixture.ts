@@ -48,6 +48,7 @@ export const FACTS: HostFacts = {
   kernel: { release: "6.18.0", major: 6, minor: 18 },
   user: { uid: 1000, gid: 1000, groups: [1000], name: "ada" },
   capabilities: [],
+  hardLimits: {},
   lastCapability: 40,
   userNamespaces: { available: true },
   namespaces: {

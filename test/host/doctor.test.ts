@@ -17,6 +17,7 @@ describe("recorded hosts are host facts", () => {
   /** The shape of a value: keys and types, with the keys of free-form records and array elements left open. */
   const OPEN = new Set([
     "controllers",
+    "hardLimits",
     "systemRoot",
     "systemEtc",
     "missing",

@@ -79,7 +79,7 @@ describe("what the kernel confirms", () => {
     [{ kind: "cgroup", controller: "io", file: "io.max", expected: "8:0 rbps=1000 wiops=7" }],
     [{ kind: "label", expected: "docker-default//&sandbox-strict (enforce)" }],
     [{ kind: "rlimit", name: "core", expected: "0 0" }],
-    [{ kind: "rlimit", name: "RLIMIT_CPU", expected: "30 35" }],
+    [{ kind: "rlimit", name: "cpu", expected: "30 35" }],
     [{ kind: "rlimit", name: "nproc", expected: "unlimited unlimited" }],
   ])("%o", (check) => {
     expect(look(check)).toMatchObject({ matches: true });
