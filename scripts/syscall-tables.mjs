@@ -158,11 +158,13 @@ ${Object.entries(packed)
 
 /** The text of fingerprint.generated.ts: a digest of every source that determines what a filter becomes. */
 export function fingerprint() {
-  const folder = `${top}src/compile/seccomp/`;
   const files = [
-    ...readdirSync(folder)
-      .toSorted()
-      .map((name) => folder + name),
+    ...[`${top}src/compile/seccomp/`, `${top}src/prove/`].flatMap((folder) =>
+      readdirSync(folder)
+        .filter((name) => name.endsWith(".ts"))
+        .toSorted()
+        .map((name) => folder + name),
+    ),
     `${top}src/kernel/libseccomp.ts`,
   ];
   const hash = createHash("sha256");

@@ -49,8 +49,8 @@ export class Stages {
     const { host, mode } = this.#options;
     this.#filter ??= buildFilter(profile, this.#options);
     const filter = await this.#filter;
-    const bytes = filter === null ? null : unwrap(filter).bytes;
-    return unwrap(compile(profile, { host, request, mode, terminal, filter: bytes, command: argv }));
+    const proved = filter === null ? null : unwrap(filter);
+    return unwrap(compile(profile, { host, request, mode, terminal, filter: proved, command: argv }));
   }
 
   async launcher(

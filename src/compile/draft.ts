@@ -8,6 +8,7 @@ import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
 import { data, Listing } from "../program/build.ts";
 import type { Data, Operand, Role, SharedBuffer, Step } from "../program/program.ts";
+import type { FilterCertificate } from "../prove/certificate.ts";
 import type { CgroupPlan, Decision } from "./plan.ts";
 
 /**
@@ -68,8 +69,8 @@ export interface Target {
   readonly mode: Mode;
   /** Standard descriptors (0, 1, 2) that are terminals and go through a PTY of ours; empty: none. */
   readonly terminal: readonly number[];
-  /** The verified filter: sock_filter array, null when the profile has none. */
-  readonly filter: Uint8Array | null;
+  /** The proved filter: sock_filter array and what is kept of the proof; null when the profile has none. */
+  readonly filter: { readonly bytes: Uint8Array; readonly certificate: FilterCertificate } | null;
   /** The command line, when it is known at compile time. */
   readonly command: readonly string[] | null;
 }

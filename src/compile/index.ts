@@ -111,6 +111,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
         outputSize: spec.resources.outputSize,
         resources: spec.resources,
       },
+      filter: target.filter?.certificate ?? null,
       idMappings:
         maps.kind === "explicit" || maps.kind === "helpers" ? { uid: maps.uid, gid: maps.gid } : null,
     }),

@@ -288,9 +288,11 @@ export function installFilter(draft: Draft): void {
     setting:
       filter === null
         ? "no filter"
-        : `allow-list of ${filter.length / 8} BPF instructions, default ${seccomp?.defaultAction ?? ""}`,
+        : `allow-list of ${filter.bytes.length / 8} BPF instructions, default ${seccomp?.defaultAction ?? ""}`,
     pointer: "/seccomp",
     status: "full",
+    reason:
+      filter === null ? "" : `proved equal to the profile's rules: certificate ${filter.certificate.digest}`,
     check: { kind: "status", field: "Seccomp", expected: filter === null ? "0" : "2" },
   });
   if (filter === null) return;
@@ -303,10 +305,10 @@ export function installFilter(draft: Draft): void {
     });
     return;
   }
-  const hex = Array.from(filter, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = Array.from(filter.bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   draft.data.push({ name: "filter", hex, align: 8 });
   // struct sock_fprog: u16 length, padding, pointer.
-  const program = draft.words([BigInt(filter.length / 8), { addressOf: "filter" }]);
+  const program = draft.words([BigInt(filter.bytes.length / 8), { addressOf: "filter" }]);
   const flags = (seccomp?.flags ?? []).reduce((bits, flag) => bits | (FILTER_FLAGS[flag] ?? 0n), 0n);
   draft
     .phase("payload.seccomp", decision)

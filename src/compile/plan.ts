@@ -6,6 +6,7 @@ import type { CgroupFacts, Controller } from "../host/facts.ts";
 import type { Provenance } from "../problems.ts";
 import type { Control, IdMapping, Resources, Rlimit, Spec, Status } from "../profile/spec.ts";
 import type { Program } from "../program/program.ts";
+import type { FilterCertificate } from "../prove/certificate.ts";
 
 /** One thing that the compiler decided, and who asked for it. */
 export interface Decision {
@@ -89,6 +90,8 @@ export interface LaunchPlan {
   readonly decisions: readonly Decision[];
   readonly program: Program;
   readonly supervisor: SupervisorPlan;
+  /** That the filter in the program does what the spec says; null without a filter. */
+  readonly filter: FilterCertificate | null;
   /** Explicit mappings in force, null when chosen at run time. */
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] } | null;
 }

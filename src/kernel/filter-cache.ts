@@ -2,6 +2,7 @@
  * Compiled filters on disk: by digest of all that determines them. An entry that does not carry its own digest does not exist.
  */
 import { createHash } from "node:crypto";
+import type { FilterCertificate } from "../prove/certificate.ts";
 import { cacheDirectory, readPrivate, writePrivate } from "./private-directory.ts";
 
 export { cacheDirectory };
@@ -10,9 +11,11 @@ export interface CachedFilter {
   readonly bytes: Uint8Array;
   readonly backend: string;
   readonly notes: readonly string[];
+  /** Of the proof that came before it was kept. */
+  readonly certificate: FilterCertificate;
 }
 
-const MAGIC = "sandbox-filter-1";
+const MAGIC = "sandbox-filter-2";
 /** 4096 instructions in base64, and room for notes. */
 const MAX_ENTRY_BYTES = 256 * 1024;
 
@@ -32,8 +35,8 @@ function digest(text: string): string {
 }
 
 /** Two lines: magic, key and digest of the second line; the entry as JSON. */
-function format({ bytes, backend, notes }: CachedFilter, key: string): Buffer {
-  const body = JSON.stringify({ backend, notes, filter: Buffer.from(bytes).toString("base64") });
+function format({ bytes, ...rest }: CachedFilter, key: string): Buffer {
+  const body = JSON.stringify({ ...rest, filter: Buffer.from(bytes).toString("base64") });
   return Buffer.from(`${MAGIC} ${key} ${digest(body)}\n${body}`);
 }
 
@@ -42,6 +45,6 @@ function parse(text: string, key: string): CachedFilter | null {
   const body = text.slice(end + 1);
   // The key is in the first line so that a valid entry moved to another name is none.
   if (end === -1 || text.slice(0, end) !== `${MAGIC} ${key} ${digest(body)}`) return null;
-  const { backend, notes, filter } = JSON.parse(body) as { backend: string; notes: string[]; filter: string };
-  return { backend, notes, bytes: new Uint8Array(Buffer.from(filter, "base64")) };
+  const { filter, ...rest } = JSON.parse(body) as Omit<CachedFilter, "bytes"> & { readonly filter: string };
+  return { ...rest, bytes: new Uint8Array(Buffer.from(filter, "base64")) };
 }

@@ -1,5 +1,5 @@
 /**
- * The one way to a seccomp filter: from the cache, or compiled and verified now and kept. A hit loads neither koffi nor libseccomp
+ * The one way to a seccomp filter: from the cache, or compiled and proved now and kept. A hit loads neither koffi nor libseccomp
  * nor the system-call tables, so its key is made of what is known without them: the spec as written, the target, and the
  * fingerprint of the compiler's own sources.
  */
@@ -8,7 +8,8 @@ import { decode } from "../compile/seccomp/decode.ts";
 import type { FilterTarget } from "../compile/seccomp/target.ts";
 import type { Checked } from "../problems.ts";
 import type { SeccompSpec } from "../profile/spec.ts";
-import { cacheDirectory, readCache, writeCache } from "./filter-cache.ts";
+import type { FilterCertificate, Proof } from "../prove/certificate.ts";
+import { type CachedFilter, cacheDirectory, readCache, writeCache } from "./filter-cache.ts";
 import { FINGERPRINT } from "./fingerprint.generated.ts";
 
 export interface CompiledFilter {
@@ -23,8 +24,8 @@ export interface CompiledFilter {
   readonly notes: readonly string[];
   /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
   readonly flags: number;
-  /** There is no other kind: what fails the check is never returned. */
-  readonly verified: true;
+  /** There is no filter without one: what is not proved is never returned. */
+  readonly certificate: FilterCertificate;
   readonly cached: boolean;
 }
 
@@ -35,7 +36,7 @@ export interface FilterOptions {
   readonly backend?: "libseccomp" | "sandbox";
 }
 
-/** A verified filter for a profile's `seccomp`, or every mistake in it. */
+/** A proved filter for a profile's `seccomp`, or every mistake in it. */
 export async function compileFilter(
   spec: SeccompSpec,
   target: FilterTarget,
@@ -48,8 +49,9 @@ export async function compileFilter(
 
   if (directory !== null) {
     const hit = readCache(directory, key);
-    if (hit !== null && decode(hit.bytes).ok)
-      return { ok: true, value: describe(hit.bytes, hit.backend, hit.notes, flags, true) };
+    // The proof is as old as the entry, and speaks of these bytes alone.
+    if (hit !== null && hit.certificate.filter === digest(hit.bytes) && decode(hit.bytes).ok)
+      return { ok: true, value: { ...describe(hit, flags), cached: true } };
   }
 
   const { compileSeccomp, OWN_BACKEND } = await import("../compile/seccomp/compile.ts");
@@ -57,20 +59,35 @@ export async function compileFilter(
   const backends = theirs === null ? [OWN_BACKEND] : [theirs, OWN_BACKEND];
   const compiled = compileSeccomp(spec, target, backends);
   if (!compiled.ok) return compiled;
-  const { bytes, notes, backend: name } = compiled.value;
-  if (directory !== null) writeCache(directory, key, { bytes, backend: name, notes });
-  return { ok: true, value: describe(bytes, name, notes, flags, false) };
+  const { bytes, notes, backend: name, proof } = compiled.value;
+  const made = { bytes, backend: name, notes, certificate: certify(bytes, proof) };
+  if (directory !== null) writeCache(directory, key, made);
+  return { ok: true, value: { ...describe(made, flags), cached: false } };
+}
+
+function digest(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+function certify(bytes: Uint8Array, proof: Proof): FilterCertificate {
+  const content = {
+    engine: proof.engine,
+    filter: digest(bytes),
+    rules: digest(proof.rules),
+    meaning: digest(proof.meaning),
+    instructions: proof.instructions,
+    regions: proof.regions,
+    replayed: proof.replayed,
+  };
+  return { ...content, digest: digest(JSON.stringify(content)) };
 }
 
 function describe(
-  bytes: Uint8Array,
-  backend: string,
-  notes: readonly string[],
+  { bytes, backend, notes, certificate }: CachedFilter,
   flags: number,
-  cached: boolean,
-): CompiledFilter {
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { bytes, sha256, instructions: bytes.length / 8, backend, notes, flags, verified: true, cached };
+): Omit<CompiledFilter, "cached"> {
+  const { filter: sha256, instructions } = certificate;
+  return { bytes, sha256, instructions, backend, notes, flags, certificate };
 }
 
 // linux/seccomp.h. TSYNC is left to the launcher, which has one thread; WAIT_KILLABLE_RECV concerns notifications only.
@@ -98,5 +115,5 @@ function cacheKey(spec: SeccompSpec, target: FilterTarget, backend: string): str
     ],
     (_, value: unknown) => (typeof value === "bigint" ? `0x${value.toString(16)}` : value),
   );
-  return createHash("sha256").update(text).digest("hex");
+  return digest(text);
 }

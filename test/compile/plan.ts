@@ -8,6 +8,7 @@ import type { Checked, Provenance } from "../../src/problems.ts";
 import { profileFiles } from "../../src/profile/files.ts";
 import { resolveProfile } from "../../src/profile/resolve.ts";
 import type { Override } from "../../src/profile/spec.ts";
+import type { FilterCertificate } from "../../src/prove/certificate.ts";
 
 export const HOSTS = [
   "debian-root-v1-hybrid",
@@ -27,6 +28,18 @@ export function recordedHost(name: string): HostFacts {
 
 /** BPF_RET | BPF_K, SECCOMP_RET_ALLOW: a filter is bytes to the compiler. */
 export const ALLOW_ALL = Uint8Array.of(6, 0, 0, 0, 0, 0, 0xff, 0x7f);
+
+/** To the compiler a certificate is data too. */
+const CERTIFICATE: FilterCertificate = {
+  engine: "sandbox-prove/1",
+  filter: "f".repeat(64),
+  rules: "1".repeat(64),
+  meaning: "2".repeat(64),
+  instructions: 1,
+  regions: 1,
+  replayed: 8,
+  digest: "c".repeat(64),
+};
 
 export interface Case {
   readonly host: string | HostFacts;
@@ -57,7 +70,7 @@ export function planFor(request: Case): Checked<LaunchPlan> {
     request: facts(request, host),
     mode: request.mode ?? "supervised",
     terminal: request.terminal ?? [],
-    filter: resolved.value.spec.seccomp === null ? null : ALLOW_ALL,
+    filter: resolved.value.spec.seccomp === null ? null : { bytes: ALLOW_ALL, certificate: CERTIFICATE },
     command: request.command === undefined ? null : [request.command],
   });
 }

@@ -217,6 +217,7 @@ export function makePlan(options: FixtureOptions = {}): LaunchPlan {
       outputSize: options.outputSize ?? null,
       resources: SPEC.resources,
     },
+    filter: null,
     idMappings: null,
   };
 }

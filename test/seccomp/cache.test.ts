@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { compileFilter } from "../../src/kernel/filter.ts";
-import { cacheDirectory, readCache, writeCache } from "../../src/kernel/filter-cache.ts";
+import { type CachedFilter, cacheDirectory, readCache, writeCache } from "../../src/kernel/filter-cache.ts";
 import { allowList, shipped, target, valueOf } from "./support.ts";
 
 let base: string;
@@ -28,6 +28,21 @@ beforeEach(() => {
 afterEach(() => rmSync(base, { recursive: true, force: true }));
 
 const spec = allowList([{ names: ["@basic-io"], action: "SCMP_ACT_ALLOW" }]);
+const ENTRY: CachedFilter = {
+  bytes: new Uint8Array(8),
+  backend: "b",
+  notes: [],
+  certificate: {
+    engine: "sandbox-prove/1",
+    filter: "a".repeat(64),
+    rules: "b".repeat(64),
+    meaning: "c".repeat(64),
+    instructions: 1,
+    regions: 1,
+    replayed: 1,
+    digest: "d".repeat(64),
+  },
+};
 const compile = async (directory = cache) =>
   valueOf(await compileFilter(spec, target(), { cache: directory }));
 const entry = () => {
@@ -99,7 +114,7 @@ describe("an entry that is not what we wrote is not there", () => {
 
   test("a valid entry under another name", () => {
     const key = "a".repeat(64);
-    expect(writeCache(cache, key, { bytes: new Uint8Array(8), backend: "b", notes: [] })).toBe(true);
+    expect(writeCache(cache, key, ENTRY)).toBe(true);
     expect(readCache(cache, key)).not.toBeNull();
     renameSync(join(cache, key), join(cache, "b".repeat(64)));
     expect(readCache(cache, "b".repeat(64))).toBeNull();
@@ -137,9 +152,7 @@ test("a failed write leaves nothing behind", () => {
   mkdirSync(cache, { mode: 0o700 });
   mkdirSync(join(cache, "c".repeat(64)));
   // rename(2) of a file onto a directory fails.
-  expect(writeCache(cache, "c".repeat(64), { bytes: new Uint8Array(8), backend: "b", notes: [] })).toBe(
-    false,
-  );
+  expect(writeCache(cache, "c".repeat(64), ENTRY)).toBe(false);
   expect(readdirSync(cache)).toEqual(["c".repeat(64)]);
 });
 
@@ -152,4 +165,13 @@ test("concurrent compilations agree", async () => {
 test.skipIf(process.geteuid?.() === 0)("the directory follows XDG_CACHE_HOME when it is absolute", () => {
   expect(cacheDirectory({ XDG_CACHE_HOME: "/x" })).toBe("/x/sandbox");
   expect(cacheDirectory({ XDG_CACHE_HOME: "x" })).not.toContain("x/sandbox/");
+});
+
+test("an entry whose certificate is for another filter is not used", async () => {
+  const first = await compile();
+  const kept = readCache(cache, entry().split("/").at(-1) as string) as CachedFilter;
+  const key = entry().split("/").at(-1) as string;
+  writeCache(cache, key, { ...kept, certificate: { ...kept.certificate, filter: "0".repeat(64) } });
+  const again = await compile();
+  expect([again.cached, again.certificate]).toEqual([false, first.certificate]);
 });

@@ -1,10 +1,11 @@
 /**
- * Seccomp spec -> verified filter, in the order of the stages: what is meant, the bytes, the proof. Pure: a backend that needs the
- * outside (libseccomp) is passed in. Backends are interchangeable because the verifier decides: one that cannot express the policy
+ * Seccomp spec -> proved filter, in the order of the stages: what is meant, the bytes, the proof. Pure: a backend that needs the
+ * outside (libseccomp) is passed in. Backends are interchangeable because the proof decides: one that cannot express the policy
  * or gets it wrong is passed over with a note.
  */
 import type { Checked, Problem } from "../../problems.ts";
 import type { SeccompSpec } from "../../profile/spec.ts";
+import type { Proof } from "../../prove/certificate.ts";
 import { generate } from "./codegen.ts";
 import type { FilterPolicy } from "./ir.ts";
 import { normalise } from "./normalise.ts";
@@ -29,12 +30,13 @@ export interface Compiled {
   readonly bytes: Uint8Array;
   readonly backend: string;
   readonly notes: readonly string[];
-  readonly stats: { readonly instructions: number; readonly cases: number };
+  /** That the bytes do what the spec says. */
+  readonly proof: Proof;
 }
 
 /**
- * The shortest of the backends' filters that the verifier accepts, or every reason why there is none. All of them do what the policy says:
- * that is what accepted means; what a shorter one saves is the kernel's time, at every launch (it is translated and checked) and at
+ * The shortest of the backends' filters that is proved, or every reason why there is none. All of them do what the policy says:
+ * that is what is proved; what a shorter one saves is the kernel's time, at every launch (it is translated and checked) and at
  * every call.
  */
 export function compileSeccomp(
@@ -63,16 +65,11 @@ export function compileSeccomp(
     });
   }
   for (const { backend, emitted } of candidates.toSorted((a, b) => a.emitted.length - b.emitted.length)) {
-    const verified = verify(emitted, policy, target);
-    if (verified.ok) {
-      const { instructions, cases } = verified.value;
-      return {
-        ok: true,
-        value: { bytes: emitted, backend: backend.name, notes, stats: { instructions, cases } },
-      };
-    }
-    problems.push(...verified.problems);
-    notes.push(`${backend.name} got the policy wrong and was passed over: ${verified.problems[0]?.message}`);
+    const proved = verify(emitted, policy, target);
+    if (proved.ok)
+      return { ok: true, value: { bytes: emitted, backend: backend.name, notes, proof: proved.value } };
+    problems.push(...proved.problems);
+    notes.push(`${backend.name} got the policy wrong and was passed over: ${proved.problems[0]?.message}`);
   }
   return { ok: false, problems };
 }

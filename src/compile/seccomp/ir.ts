@@ -3,7 +3,7 @@
  * yardstick that emitted programs are held against; it must stay too simple to be wrong, so it knows no shortcuts.
  *
  * Precedence. For one call, of all rules whose conditions hold the strictest answer wins, in the kernel's own order for
- * several filters (kill-process, kill-thread, trap, errno, log, allow; seccomp(2)); between equally strict ones the rule
+ * several filters (kill-process, kill-thread, trap, errno, notify, trace, log, allow; seccomp(2)); between equally strict ones the rule
  * written first. The order of the rules otherwise does not matter, so joining two lists can only tighten what both name.
  */
 import { type Abi, AUDIT_ARCH, NEWEST_OF, SKIPPED, X32_BIT } from "./abi.ts";
@@ -16,10 +16,14 @@ export const RET = {
   killThread: 0x00000000,
   trap: 0x00030000,
   errno: 0x00050000,
+  notify: 0x7fc00000,
+  trace: 0x7ff00000,
   log: 0x7ffc0000,
   allow: 0x7fff0000,
 } as const;
 
+/** linux/err.h: the kernel caps larger error numbers silently. */
+export const MAX_ERRNO = 4095;
 export const EPERM = 1;
 export const ENOSYS = 38;
 
@@ -33,18 +37,43 @@ const STRICTNESS = new Map<number, number>([
   [RET.killThread, 1],
   [RET.trap, 2],
   [RET.errno, 3],
-  [RET.log, 4],
-  [RET.allow, 5],
+  [RET.notify, 4],
+  [RET.trace, 5],
+  [RET.log, 6],
+  [RET.allow, 7],
 ]);
 
-/** 0 is strictest; the order in which the kernel combines several filters. */
+/** 0 is strictest; the order in which the kernel combines several filters. What is no action kills (kernel/seccomp.c). */
 export function strictness(verdict: Verdict): number {
-  return STRICTNESS.get((verdict & 0xffff0000) >>> 0) ?? 0;
+  return STRICTNESS.get(actionOf(verdict)) ?? 0;
+}
+
+/** A verdict without its data. */
+export function actionOf(verdict: Verdict): Verdict {
+  return (verdict & 0xffff0000) >>> 0;
+}
+
+/**
+ * What the kernel makes of a verdict: an action that does not exist kills the process, only trap, errno and trace carry data, and an error
+ * number is at most 4095 (__seccomp_filter in kernel/seccomp.c).
+ */
+export function effective(verdict: Verdict): Verdict {
+  const action = actionOf(verdict);
+  const data = verdict & 0xffff;
+  switch (action) {
+    case RET.trap:
+    case RET.trace:
+      return (action | data) >>> 0;
+    case RET.errno:
+      return action | Math.min(data, MAX_ERRNO);
+    default:
+      return STRICTNESS.has(action) ? action : RET.killProcess;
+  }
 }
 
 /** `allow`, `errno(1)`, `kill-process`. */
 export function formatVerdict(verdict: Verdict): string {
-  switch ((verdict & 0xffff0000) >>> 0) {
+  switch (actionOf(verdict)) {
     case RET.killProcess:
       return "kill-process";
     case RET.killThread:
@@ -53,6 +82,10 @@ export function formatVerdict(verdict: Verdict): string {
       return "trap";
     case RET.errno:
       return `errno(${verdict & 0xffff})`;
+    case RET.notify:
+      return "notify";
+    case RET.trace:
+      return `trace(${verdict & 0xffff})`;
     case RET.log:
       return "log";
     case RET.allow:

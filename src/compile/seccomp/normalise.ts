@@ -18,6 +18,7 @@ import {
   EPERM,
   errno,
   type FilterPolicy,
+  MAX_ERRNO,
   type Operator,
   RET,
   type Rule,
@@ -75,9 +76,6 @@ const ACTIONS: Readonly<Record<string, Verdict>> = {
   SCMP_ACT_LOG: RET.log,
   SCMP_ACT_ALLOW: RET.allow,
 };
-// MAX_ERRNO, linux/err.h: the kernel caps larger ones silently.
-const MAX_ERRNO = 4095;
-
 function readVerdict(
   action: string,
   errnoRet: number | undefined,
