@@ -21,9 +21,11 @@ export const TRUE: Diagram = 1;
 /** Level of an end of the graph; bits have the levels below. */
 const END = 0xffff;
 /** Nodes; 16 bytes each with its place in the table. Filters of the usual compilers need a few thousand. */
-const MOST_NODES = 1 << 22;
-/** Steps of one `choose`, which bounds the time where the memory of results forgets. */
-const MOST_STEPS = 1 << 26;
+const MOST_NODES = 1 << 20;
+/** Steps of all `choose` together, which bounds the time where the memory of results forgets. */
+const MOST_STEPS = 1 << 24;
+/** Pairs of nodes that one comparison looks at. */
+const MOST_PAIRS = 1 << 21;
 const REMEMBERED = 1 << 16;
 
 export class Diagrams {
@@ -184,6 +186,8 @@ export class Diagrams {
       const key = one * MOST_NODES + other;
       const found = known.get(key);
       if (found !== undefined) return found;
+      if (known.size === MOST_PAIRS)
+        throw new Undecided(`it compares more than ${MOST_PAIRS} pairs of nodes`);
       const level = Math.min(this.levelOf(one), this.levelOf(other));
       const result = this.node(
         level,

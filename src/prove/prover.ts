@@ -184,7 +184,8 @@ function identity(d: Diagrams, call: Call): Diagram {
   );
 }
 
-function attempt<T>(work: () => T): T | Unknown {
+/** What the work gives, or that it cannot be decided. */
+export function attempt<T>(work: () => T): T | Unknown {
   try {
     return work();
   } catch (error) {
