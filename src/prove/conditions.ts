@@ -48,12 +48,12 @@ export function describeCondition(d: Diagrams, condition: Diagram): Alternatives
     const upTo = (level: number) =>
       exitsOf(d, node, level).map((next) => {
         const values = towards(d, node, level, next);
-        return { next, condition: values === TRUE ? [] : [describeValues(d, values, index)] };
+        return { next, asked: values === TRUE ? [] : [describeValues(d, values, index)] };
       });
     const whole = upTo(end);
     // Some sets of 64-bit values are short to say only one word after the other.
-    const inWords = d.levelOf(node) < half && whole.some(({ condition }) => condition[0]?.ranges === null);
-    for (const { next, condition } of inWords ? upTo(half) : whole) visit(next, [...before, ...condition]);
+    const inWords = d.levelOf(node) < half && whole.some(({ asked }) => asked[0]?.ranges === null);
+    for (const { next, asked } of inWords ? upTo(half) : whole) visit(next, [...before, ...asked]);
   };
   visit(condition, []);
   return { any, complete };

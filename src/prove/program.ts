@@ -128,7 +128,10 @@ function explore(d: Diagrams, bpf: Bpf): readonly (readonly Step[])[] {
     (states[pc] as State[]).push(kept);
     return { pc, state: numbers.size - 1 };
   };
-  target(0, new Array<number>(PLACES).fill(0));
+  target(
+    0,
+    Array.from({ length: PLACES }, () => 0),
+  );
   // Jumps only lead forward: when an instruction's turn comes, all its states are known.
   return states.map((list, pc) => list.map((state) => perform(d, bpf, pc, state, words, data, target)));
 }

@@ -72,14 +72,16 @@ const NEAR: readonly Call[] = (() => {
 function judgeMutant(bytes: Uint8Array): "refused" | "the same" {
   const proof = verify(bytes, POLICY, target());
   if (!proof.ok) {
-    for (const { kind, message } of proof.problems) {
-      expect(kind).toBe("seccomp-miscompiled");
-      expect(message).toMatch(/the policy says .*, the filter |instruction \d+ of the emitted filter/);
-    }
+    const said = /the policy says .*, the filter |instruction \d+ of the emitted filter/;
+    const odd = proof.problems.find(
+      ({ kind, message }) => kind !== "seccomp-miscompiled" || !said.test(message),
+    );
+    if (odd !== undefined) throw new Error(odd.message);
     return "refused";
   }
   const bpf = program(bytes);
-  expect(NEAR.find((words) => evaluate(bpf, words) !== judge(POLICY, words))).toBeUndefined();
+  const wrong = NEAR.find((words) => evaluate(bpf, words) !== judge(POLICY, words));
+  if (wrong !== undefined) throw new Error(`proved, but wrong: ${wrong.join()}`);
   return "the same";
 }
 
@@ -98,9 +100,7 @@ function mutants(change: (at: Required<Instruction>) => Instruction | null): rea
   const good = instructions();
   return good.flatMap((instruction, i) => {
     const changed = change(instruction);
-    return changed === null
-      ? []
-      : [assemble(good.with(i, { ...instruction, ...changed } as Required<Instruction>))];
+    return changed === null ? [] : [assemble(good.with(i, { ...instruction, ...changed }))];
   });
 }
 const jumps = (change: (at: Required<Instruction>) => Instruction) =>

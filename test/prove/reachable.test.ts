@@ -15,7 +15,7 @@ import { allowList, shipped, skipUnless, target, valueOf } from "../seccomp/supp
 import { program } from "./programs.ts";
 
 function certain<T extends object>(made: T | Unknown): T {
-  if ("kind" in made && made.kind === "unknown") throw new Error((made as Unknown).reason);
+  if ("kind" in made && made.kind === "unknown") throw new Error(made.reason);
   return made as T;
 }
 
