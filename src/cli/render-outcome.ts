@@ -31,6 +31,9 @@ const pids = (limits: Limits): string => {
   return `process limit${of(most === null ? null : String(most))} reached (fork refused)`;
 };
 
+const OUTSIDE_PIDS =
+  "fork refused by a process limit outside of the sandbox: pids.max of a cgroup above its own, which others share";
+
 /** What to say about why a run ended; null: nothing, the exit status says it all. */
 const REASONS: Readonly<Record<Reason, (limits: Limits) => string | null>> = {
   exited: () => null,
@@ -78,6 +81,7 @@ export function renderOutcome(
   if (outcome.reason !== "pids-limit" && (outcome.usage.pidsLimitHits ?? 0) > 0) {
     lines.push({ text: pids(limits), always: false });
   }
+  if ((outcome.usage.outsidePidsHits ?? 0) > 0) lines.push({ text: OUTSIDE_PIDS, always: false });
   for (const { decision, expected, actual, matches, status } of outcome.enforcement) {
     if (!matches && status === "full") {
       lines.push({

@@ -47,6 +47,8 @@ export interface Usage {
   /** Times the kernel's OOM killer or the pids limit struck in the cgroup; null without a cgroup. */
   readonly oomKills: number | null;
   readonly pidsLimitHits: number | null;
+  /** Forks refused by a limit of a cgroup above the sandbox's own; null where that cannot be told. */
+  readonly outsidePidsHits: number | null;
 }
 
 /** One control as read back from the kernel after launch. */

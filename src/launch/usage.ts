@@ -23,7 +23,7 @@ export function measureUsage(memory: MemoryImage, { wallTime, outputSize }: Obse
     peakMemorySource: peak === null ? "rusage" : "cgroup",
     outputSize,
     oomKills: cgroupKey(memory, "oom_kill", "end.memory.memory.events", "end.memory.memory.oom_control"),
-    pidsLimitHits: cgroupKey(memory, "max", "end.pids.pids.events"),
+    ...refusedForks(memory),
   };
 }
 
@@ -39,6 +39,7 @@ export function noUsage(wallTime: number): Usage {
     outputSize: null,
     oomKills: null,
     pidsLimitHits: null,
+    outsidePidsHits: null,
   };
 }
 
@@ -69,6 +70,22 @@ function cpuTimes(memory: MemoryImage): CpuTimes {
   const cpuTime = nanoseconds / 1e6;
   const share = reaped === 0 ? 0 : userTime / reaped;
   return { cpuTime, userTime: cpuTime * share, systemTime: cpuTime * (1 - share) };
+}
+
+/**
+ * Whose limit refused forks. pids.events of the own cgroup counts them all where the kernel knows no other way (v1, and v2 before Linux
+ * 6.11): the own limit was met when the highest count is as high. A kernel that keeps no highest count leaves it the likely one.
+ */
+function refusedForks(memory: MemoryImage): Pick<Usage, "pidsLimitHits" | "outsidePidsHits"> {
+  const hits = cgroupKey(memory, "max", "end.pids.pids.events");
+  if (hits === null) return { pidsLimitHits: null, outsidePidsHits: null };
+  const peak = cgroupNumber(memory, "end.pids.pids.peak");
+  const most = cgroupNumber(memory, "read.cgroup.pids.pids.max");
+  if (hits === 0) return { pidsLimitHits: 0, outsidePidsHits: 0 };
+  if (peak === null || most === null) return { pidsLimitHits: hits, outsidePidsHits: null };
+  return peak < most
+    ? { pidsLimitHits: 0, outsidePidsHits: hits }
+    : { pidsLimitHits: hits, outsidePidsHits: 0 };
 }
 
 /** The first of these files that was read, as a number. */

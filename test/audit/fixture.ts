@@ -122,6 +122,7 @@ export const OUTCOME: Outcome = {
     outputSize: null,
     oomKills: 1,
     pidsLimitHits: 2,
+    outsidePidsHits: 0,
   },
   enforcement: [
     { decision: "namespaces.user", expected: "own", actual: "own", matches: true, status: "full" },

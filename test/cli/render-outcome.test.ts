@@ -20,6 +20,7 @@ const USAGE: Usage = {
   outputSize: null,
   oomKills: 0,
   pidsLimitHits: 0,
+  outsidePidsHits: 0,
 };
 const OUTCOME: Outcome = {
   runId: "1-a",
@@ -83,6 +84,12 @@ describe("after a run", () => {
     expect(texts({ usage })).toEqual([oom, forks]);
     expect(texts({ usage, reason: "memory-limit" })).toEqual([oom, forks]);
     expect(texts({ usage, reason: "pids-limit" })).toEqual([forks, oom]);
+  });
+
+  it("a limit that is not the sandbox's own is not said to be", () => {
+    expect(texts({ usage: { ...USAGE, outsidePidsHits: 4 } })).toEqual([
+      "fork refused by a process limit outside of the sandbox: pids.max of a cgroup above its own, which others share",
+    ]);
   });
 
   it("limits are not asked for when there is none to tell of", () => {

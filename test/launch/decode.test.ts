@@ -14,6 +14,8 @@ const ACCOUNTS = [
   "end.cpuacct.cpuacct.usage",
   "end.cpu.cpu.stat",
   "end.pids.pids.events",
+  "end.pids.pids.peak",
+  "read.cgroup.pids.pids.max",
 ];
 
 const base = makePlan({ cpuTime: 1000 });
@@ -244,6 +246,20 @@ describe("usage", () => {
       oomKills: 0,
       pidsLimitHits: 0,
     });
+  });
+
+  it.each([
+    ["65", "65", { pidsLimitHits: 7, outsidePidsHits: 0 }, "pids-limit"],
+    ["30", "65", { pidsLimitHits: 0, outsidePidsHits: 7 }, "exited"],
+    // A kernel before 6.1 keeps no highest count.
+    ["", "65", { pidsLimitHits: 7, outsidePidsHits: null }, "pids-limit"],
+  ])("says whose limit refused a fork: at most %s of %s at once", (peak, most, usage, reason) => {
+    const texts = {
+      "end.pids.pids.events": "max 7\n",
+      "end.pids.pids.peak": `${peak}\n`,
+      "read.cgroup.pids.pids.max": `${most}\n`,
+    };
+    expect(decode({ ...exited(1), texts })).toMatchObject({ usage, reason });
   });
 
   it("comes from v2 accounts", () => {

@@ -4,8 +4,23 @@
  * and then the program is refused the resource instead of being killed.
  */
 import { execFileSync } from "node:child_process";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { hostile, type RunOptions, type SandboxRan, sandbox, USERS } from "./harness.ts";
+import { probeHost } from "../../src/host/probe.ts";
+import { needRoot } from "../host/needs.ts";
+import {
+  finish,
+  hostile,
+  need,
+  type RunOptions,
+  type SandboxRan,
+  sandbox,
+  sandboxArgv,
+  scratch,
+  start,
+  USERS,
+  written,
+} from "./harness.ts";
 
 const MB = 2 ** 20;
 
@@ -124,6 +139,39 @@ describe.each(USERS)("strict, run by %s", (user) => {
     const ran = await sandbox(user, ["/bin/sleep", "0.2"]);
     expect(ran.report?.enforcement.length).toBeGreaterThan(10);
     expect(ran.report?.enforcement.filter(({ matches }) => !matches)).toEqual([]);
+  });
+});
+
+describe("a process limit around the sandbox", () => {
+  it("is not said to be the sandbox's own", async (context) => {
+    needRoot(context);
+    const controller = probeHost().cgroup.controllers.pids;
+    need(context, controller !== undefined, "no pids controller");
+    if (controller === undefined) return;
+    const program = hostile(context, "hog");
+    const around = `${controller.parent}/around-${process.pid}`;
+    mkdirSync(around);
+    const place = controller.version === 1 ? around : `${around}/leaf`;
+    if (controller.version === 2) {
+      writeFileSync(`${around}/cgroup.subtree_control`, "+memory +pids");
+      mkdirSync(place);
+    }
+    try {
+      writeFileSync(`${around}/pids.max`, "48");
+      const directory = scratch("root");
+      const argv = sandboxArgv("root", directory, [program, "processes"], { flags: ["--pids", "64"] });
+      const enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', place, ...argv];
+      const ran = await finish(start(enter, { directory }));
+      const { report } = written(directory);
+      expect(ran.stdout).toContain("EAGAIN");
+      expect(report?.usage).toMatchObject({ pidsLimitHits: 0 });
+      expect(report?.usage.outsidePidsHits).toBeGreaterThan(0);
+      expect(report?.reason).not.toBe("pids-limit");
+      expect(ran.stderr).toContain("a process limit outside of the sandbox");
+      expect(ran.stderr).not.toContain("process limit of 64");
+    } finally {
+      for (const path of new Set([place, around])) rmdirSync(path);
+    }
   });
 });
 
