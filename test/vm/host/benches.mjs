@@ -16,30 +16,42 @@
  * @property {string} console - The kernel's name of the first serial port.
  * @property {string} port - of the second one.
  * @property {readonly string[]} packages - Debian packages of the root image.
+ * @property {string} [policyModules] - The root image has Debian's SELinux policy, with the CIL modules of this directory.
  */
 
 const words = (text) => text.trim().split(/\s+/);
 
-/** @type {Readonly<Record<"amd64", Machine>>} */
+/** @type {Machine} */
+const amd64 = {
+  architecture: "amd64",
+  emulator: "qemu-system-x86_64",
+  emulatorPackage: "qemu-system-x86",
+  emulatorArguments: ["-cpu", "max"],
+  kernelPackage: "linux-image-cloud-amd64",
+  console: "ttyS0",
+  port: "ttyS1",
+  packages: words(`
+    base-files bash dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
+    libc-bin libseccomp2 libstdc++6 perl-base python3-minimal
+    apparmor`),
+};
+
+/** @type {Readonly<Record<string, Machine>>} */
 export const MACHINES = {
-  amd64: {
-    architecture: "amd64",
-    emulator: "qemu-system-x86_64",
-    emulatorPackage: "qemu-system-x86",
-    emulatorArguments: ["-cpu", "max"],
-    kernelPackage: "linux-image-cloud-amd64",
-    console: "ttyS0",
-    port: "ttyS1",
-    packages: words(`
-      base-files bash dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
-      libc-bin libseccomp2 libstdc++6 perl-base python3-minimal
-      apparmor`),
+  amd64,
+  selinux: {
+    ...amd64,
+    packages: [
+      ...amd64.packages,
+      ...words("selinux-policy-default selinux-utils policycoreutils secilc checkpolicy"),
+    ],
+    policyModules: "test/vm/guest/selinux",
   },
 };
 
 /**
  * @typedef {object} Bench
- * @property {keyof typeof MACHINES} machine
+ * @property {string} machine - one of MACHINES.
  * @property {string} about - One line for --list and for the report.
  * @property {readonly string[]} kernelArguments
  * @property {readonly string[]} tests - Test files or directories, from the top of the project.
@@ -60,6 +72,13 @@ export const BENCHES = {
     about: "AppArmor is the host's LSM",
     kernelArguments: ["security=apparmor"],
     tests: ["test/vm/guest/apparmor/"],
+    limit: 600,
+  },
+  selinux: {
+    machine: "selinux",
+    about: "SELinux is the host's LSM, enforcing Debian's policy",
+    kernelArguments: ["security=selinux"],
+    tests: ["test/vm/guest/selinux/"],
     limit: 600,
   },
 };

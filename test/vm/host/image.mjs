@@ -28,6 +28,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { downloadPackages, resolvePackages, unpackPackages } from "./packages.mjs";
+import { installPolicy, labelImage } from "./selinux.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PROJECT = join(HERE, "../../..");
@@ -40,6 +41,7 @@ function asRoot(command, args) {
   return execFileSync(argv[0], argv.slice(1), {
     encoding: "utf8",
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+    maxBuffer: 2 ** 28,
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
@@ -120,10 +122,14 @@ const DRIVERS = ["net/dummy.ko", "net/veth.ko", "net/tun.ko", "block/loop.ko"];
  */
 export function rootImage(cache, machine, kernel) {
   const files = resolvePackages(cache, machine.packages);
-  const recipe = ["image.mjs", "packages.mjs"].map((name) => readFileSync(join(HERE, name), "utf8"));
+  const modules = machine.policyModules === undefined ? [] : cilFiles(join(PROJECT, machine.policyModules));
+  const recipe = [
+    ...["image.mjs", "packages.mjs", "selinux.mjs"].map((name) => join(HERE, name)),
+    ...modules,
+  ].map((path) => readFileSync(path, "utf8"));
   const lock = readFileSync(join(PROJECT, "package-lock.json"), "utf8");
   const key = createHash("sha256")
-    .update(JSON.stringify([files, kernel.release, process.version, lock, recipe]))
+    .update(JSON.stringify([machine, files, kernel.release, process.version, lock, recipe]))
     .digest("hex")
     .slice(0, 16);
   const image = join(cache, `root-${machine.architecture}-${key}.ext4`);
@@ -131,7 +137,7 @@ export function rootImage(cache, machine, kernel) {
     utimesSync(image, new Date(), new Date());
     return image;
   }
-  console.log(`# making the root image of ${machine.architecture}: ${files.length} packages`);
+  console.log(`# making a root image: ${files.length} packages`);
   const work = mkdtempSync(join(cache, "arriving-"));
   try {
     const tree = join(work, "root");
@@ -146,13 +152,22 @@ export function rootImage(cache, machine, kernel) {
     addFirstProgram(tree);
     asRoot("chroot", [tree, "/sbin/ldconfig"]);
     asRoot("chroot", [tree, "/sbin/depmod", kernel.release]);
+    if (machine.policyModules !== undefined) installPolicy(tree, modules, asRoot);
     makeImage(tree, join(work, "image"), 64);
+    if (machine.policyModules !== undefined) labelImage(tree, join(work, "image"), work, asRoot);
     settle(join(work, "image"), image);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
   forgetOld(cache, image);
   return image;
+}
+
+function cilFiles(directory) {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(".cil"))
+    .toSorted()
+    .map((name) => join(directory, name));
 }
 
 /** root; nobody, who has no subordinate ids; and a person, who has. */
@@ -171,7 +186,7 @@ function addAccounts(tree) {
   write("hosts", "127.0.0.1 localhost guest\n");
 }
 
-/** What the kernel starts: finds the second disk, which says all else. */
+/** What the kernel starts: what must happen before the second disk is there, which says all else. */
 function addFirstProgram(tree) {
   mkdirSync(join(tree, "project"));
   writeFileSync(
@@ -179,7 +194,11 @@ function addFirstProgram(tree) {
     `#!/bin/dash
 export PATH=/usr/sbin:/usr/bin
 mount -t devtmpfs dev /dev
-mount -t ext4 /dev/nvme1n1 /project
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+# Labels mean something only from here on; what the project's disk has none for is as if it were installed.
+if [ -d /sys/fs/selinux ]; then load_policy -i; label=,defcontext=system_u:object_r:usr_t:s0; fi
+mount -t ext4 -o "nodev$label" /dev/nvme1n1 /project
 exec /project/test/vm/guest/boot
 `,
     { mode: 0o755 },
