@@ -58,6 +58,10 @@ export const PROBLEM_TITLES = {
   "compile-cannot": "A standalone launcher cannot do what the profile asks",
   "audit-unwritable": "The audit log cannot be written",
   "audit-corrupt": "The audit log does not verify",
+  "policy-not-found": "The policy does not exist or cannot be read",
+  "policy-invalid": "A policy is wrong",
+  "waiver-invalid": "A waiver is wrong",
+  "baseline-invalid": "A baseline is wrong",
 } as const satisfies Record<string, string>;
 
 export type ProblemKind = keyof typeof PROBLEM_TITLES;

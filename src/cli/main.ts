@@ -2,7 +2,7 @@
  * The command line: arguments in, exit status out. The one place where an error becomes text.
  */
 import { CommanderError } from "commander";
-import { formatProblem, type Problem, ProfileError } from "../problems.ts";
+import { formatProblem, type Problem, type ProblemKind, ProfileError } from "../problems.ts";
 import { TOOL } from "../version.ts";
 import { complain, print, ReaderGone } from "./output.ts";
 import { createProgram } from "./program.ts";
@@ -13,6 +13,8 @@ import { problemOf } from "./usage.ts";
 /** Status for wrong use of a command, and for its failure. Commands that run nothing keep 125 for nobody. */
 const STATUS: Readonly<Record<string, { readonly wrongUse: number; readonly failed: number }>> = {
   profile: { wrongUse: 2, failed: 1 },
+  // A check that cannot be made is not one that found something.
+  check: { wrongUse: 2, failed: 3 },
   audit: { wrongUse: 2, failed: 1 },
   doctor: { wrongUse: 2, failed: 1 },
   completion: { wrongUse: 2, failed: 1 },
@@ -55,8 +57,17 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** What was given beside the thing itself is wrong. */
+const WRONG_USE: ReadonlySet<ProblemKind> = new Set([
+  "flag-invalid",
+  "policy-not-found",
+  "policy-invalid",
+  "waiver-invalid",
+  "baseline-invalid",
+]);
+
 const isWrongUse = (error: unknown): boolean =>
-  error instanceof ProfileError && error.problems.every(({ kind }) => kind === "flag-invalid");
+  error instanceof ProfileError && error.problems.every(({ kind }) => WRONG_USE.has(kind));
 
 class VersionAsked extends Error {}
 

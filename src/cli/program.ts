@@ -3,6 +3,7 @@
  */
 import { Command } from "commander";
 import { auditCommand } from "./audit.ts";
+import { checkCommand } from "./check.ts";
 import { compileCommand } from "./compile.ts";
 import { completionCommand } from "./completion.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -18,6 +19,7 @@ const COMMANDS: ReadonlyMap<string, (finish: (status: number) => void) => Comman
   ["plan", planCommand],
   ["compile", compileCommand],
   ["profile", profileCommand],
+  ["check", checkCommand],
   ["audit", auditCommand],
   ["doctor", doctorCommand],
   ["completion", completionCommand],

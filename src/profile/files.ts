@@ -20,7 +20,7 @@ export function builtinDirectory(): string {
 export function profileFiles(directory: string = builtinDirectory()): ProfileFiles {
   const names = (): readonly string[] =>
     readdirSync(directory)
-      .filter((name) => name.endsWith(".json") && name !== "profile.schema.json")
+      .filter((name) => name.endsWith(".json") && !name.endsWith(".schema.json"))
       .map((name) => name.slice(0, -".json".length))
       .toSorted();
   return {

@@ -67,7 +67,7 @@ export class Report {
 }
 
 /** Control characters escaped: a message is one line, and no profile writes to anyone's terminal. */
-function oneLine(message: string): string {
+export function oneLine(message: string): string {
   return message.replace(
     /[\p{Cc}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,

@@ -1,0 +1,95 @@
+/**
+ * What sandbox check profile and sandbox check rules do: flags to a request, reports to stdout and files, an exit status.
+ */
+import { policyFiles } from "../gate/files.ts";
+import { exitStatusOf } from "../gate/finding.ts";
+import { formatReport } from "../gate/formats/index.ts";
+import { summarise } from "../gate/formats/shared.ts";
+import { rulePage, tabulateRules } from "../gate/rule-page.ts";
+import { isDay } from "../gate/waivers.ts";
+import { gateProfiles } from "../gate-profiles.ts";
+import { ProfileError, unwrap } from "../problems.ts";
+import { nearest } from "../profile/nearest.ts";
+import { PROFILE_RULES } from "../profile-rules/registry.ts";
+import type { CheckFlags, ReportOptions, WantedReport } from "./check.ts";
+import { colorFor, palette } from "./color.ts";
+import { complain, print } from "./output.ts";
+import { flagProblem, outputFile, refuse } from "./sandbox-options.ts";
+import { writeWhole } from "./write-file.ts";
+
+/** Of reports and baselines: they hold nothing secret. */
+const FILE_MODE = 0o644;
+
+/** Checks and reports; gives the exit status. */
+export async function checkProfiles(
+  profiles: readonly string[],
+  flags: CheckFlags,
+  { wanted, problems }: ReportOptions,
+): Promise<number> {
+  const today = flags.today ?? new Date().toISOString().slice(0, 10);
+  if (!isDay(today))
+    problems.push(flagProblem("--today", `${JSON.stringify(today)} is not a day`, "YYYY-MM-DD"));
+  if (flags.updateBaseline === true && flags.baseline === undefined)
+    problems.push(flagProblem("--update-baseline", "there is no baseline to update", "--baseline FILE"));
+  const onScreen = wanted.filter(({ output }) => output === null);
+  if (onScreen.length > 1) {
+    const names = onScreen.map(({ format }) => format).join(" and ");
+    problems.push(
+      flagProblem("--format", `${names} cannot both go to stdout`, "--output FILE after all but one"),
+    );
+  }
+  refuse(problems);
+  const { report, baseline } = unwrap(
+    gateProfiles({
+      profiles,
+      policy: flags.policy,
+      waivers: flags.waivers ?? [],
+      baseline: flags.baseline ?? null,
+      updateBaseline: flags.updateBaseline === true,
+      cwd: process.cwd(),
+      today,
+    }),
+  );
+  if (baseline !== null && flags.baseline !== undefined)
+    await writeWhole(outputFile("--baseline", flags.baseline, problems), baseline, FILE_MODE, "refuse");
+  const asked: readonly WantedReport[] = wanted.length === 0 ? [{ format: "pretty", output: null }] : wanted;
+  for (const { format, output } of asked) {
+    const text = formatReport(report, format, palette(output === null && colorFor(1)));
+    if (output === null) print(text);
+    else await writeWhole(output, text, FILE_MODE, "write");
+  }
+  if (asked.every(({ output }) => output !== null))
+    complain(`policy ${report.policy.name}: ${summarise(report)}`);
+  return exitStatusOf(report, flags.failOn);
+}
+
+/** The list of rules, or the page of one. */
+export function describeRules(id: string | undefined): string {
+  if (id === undefined) {
+    const { policies, rows } = tabulateRules(PROFILE_RULES, policyFiles());
+    const width = Math.max(...rows.map((row) => row.id.length));
+    return rows
+      .flatMap(({ id: name, title, severities }) => {
+        const asked = policies.flatMap((policy, index) =>
+          severities[index] === "off" ? [] : [`${policy} ${severities[index]}`],
+        );
+        return [
+          `${name.padEnd(width)}  ${title}`,
+          ...(asked.length === 0 ? [] : [`${" ".repeat(width)}    ${asked.join(", ")}`]),
+        ];
+      })
+      .join("\n");
+  }
+  const rule = PROFILE_RULES.rules.find((candidate) => candidate.id === id);
+  if (rule !== undefined) return rulePage(rule, PROFILE_RULES, policyFiles());
+  const suggestion = nearest(
+    id,
+    PROFILE_RULES.rules.map((candidate) => candidate.id),
+  );
+  const problem = flagProblem("sandbox check rules", `there is no rule ${JSON.stringify(id)}`);
+  throw new ProfileError([
+    suggestion === undefined
+      ? { ...problem, hint: "sandbox check rules lists them" }
+      : { ...problem, suggestion: JSON.stringify(suggestion) },
+  ]);
+}

@@ -1,0 +1,65 @@
+/** For a comment on a pull request or a job summary: a table for each subject, what is waived folded away. */
+import { type Finding, isNew, type Report } from "../finding.ts";
+import { failureLines, formatPlaceOf, shownPlace, summarise } from "./shared.ts";
+
+/** Text in a table cell: no markup, no HTML, no new row, no mention of anybody. */
+export function escapeMarkdown(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll(/[\r\n]+/g, " ")
+    .replaceAll(/[\\`*_[\]|~#]/g, "\\$&")
+    .replaceAll("@", "&#64;");
+}
+
+const code = (text: string): string => {
+  const flat = text.replaceAll(/[\r\n]+/g, " ").replaceAll("|", "\\|");
+  return flat.includes("`") ? `\`\` ${flat} \`\`` : `\`${flat}\``;
+};
+
+export function toMarkdown(report: Report): string {
+  const lines = [`### ${escapeMarkdown(report.policy.name)}: ${summarise(report)}`, ""];
+  const subjects = [...new Set([...report.subjects, ...report.findings].map(({ subject }) => subject))];
+  for (const subject of subjects) {
+    const findings = report.findings.filter((finding) => finding.subject === subject);
+    const notes = report.subjects.find((candidate) => candidate.subject === subject)?.notes ?? [];
+    const counted = findings.filter(isNew);
+    const covered = findings.filter((finding) => !isNew(finding));
+    lines.push(
+      `**${escapeMarkdown(subject)}**: ${counted.length === 0 ? "clean" : `${counted.length} found`}`,
+      "",
+    );
+    for (const note of notes) lines.push(escapeMarkdown(note), "");
+    if (counted.length > 0)
+      lines.push(
+        "| | rule | finding | where | what to do |",
+        "|---|---|---|---|---|",
+        ...counted.map(row(report)),
+        "",
+      );
+    if (covered.length > 0) {
+      lines.push(`<details><summary>${covered.length} waived or known</summary>`, "");
+      lines.push("| rule | finding | why it does not count |", "|---|---|---|");
+      for (const finding of covered)
+        lines.push(
+          `| ${code(finding.rule.id)} | ${escapeMarkdown(finding.message)} | ${escapeMarkdown(finding.because)} |`,
+        );
+      lines.push("", "</details>", "");
+    }
+  }
+  for (const failure of report.failures) {
+    lines.push(`**${escapeMarkdown(failure.subject)}**: could not be analysed`, "");
+    for (const line of failureLines(failure)) lines.push(`- ${escapeMarkdown(line)}`);
+    lines.push("");
+  }
+  return lines.join("\n").trimEnd();
+}
+
+const row =
+  (report: Report) =>
+  (finding: Finding): string => {
+    const { severity, rule, message } = finding;
+    const where = code(formatPlaceOf(shownPlace(finding, report)));
+    return `| ${severity} | ${code(rule.id)} | ${escapeMarkdown(message)} | ${where} | ${escapeMarkdown(rule.remediation)} |`;
+  };

@@ -1,0 +1,161 @@
+/**
+ * The gate: facts of each subject, a policy, waivers and a baseline → the report. Pure but for the hash of a fingerprint. What could not
+ * be analysed stays in the report as a failure: a subject is never left out silently.
+ */
+import { oneLine } from "../profile/report.ts";
+import { type Baseline, type Entry, knows } from "./baseline.ts";
+import {
+  type ActiveRule,
+  type CheckedSubject,
+  type Failure,
+  type Finding,
+  fingerprintOf,
+  type Report,
+  rank,
+} from "./finding.ts";
+import { BASELINE_STALE, type OwnRule, WAIVER_EXPIRED, WAIVER_UNUSED } from "./own-rules.ts";
+import { matchesPattern, relativeTo } from "./paths.ts";
+import type { Policy } from "./policy.ts";
+import type { Level, Place, Registry, RuleText, Violation } from "./rule.ts";
+import { covers, isExpired, type Waiver } from "./waivers.ts";
+
+export interface Subject<F> extends CheckedSubject {
+  readonly facts: F;
+}
+
+export interface Judgement<F> {
+  readonly tool: Report["tool"];
+  readonly registry: Registry<F>;
+  readonly policy: Policy;
+  readonly subjects: readonly Subject<F>[];
+  readonly failures: readonly Failure[];
+  readonly waivers: readonly Waiver[];
+  readonly baseline: Baseline | null;
+  /** Waivers are judged as of this day, YYYY-MM-DD. */
+  readonly today: string;
+  /** The directory that places are relative to. */
+  readonly base: string;
+}
+
+export function judge<F>(judgement: Judgement<F>): Report {
+  const { policy, registry, subjects, failures, tool } = judgement;
+  const found = subjects.flatMap((subject) => askAll(subject, judgement));
+  const active = registry.rules.flatMap((rule): readonly ActiveRule[] => {
+    const severity = policy.settings.get(rule.id)?.severity ?? "off";
+    return severity === "off" ? [] : [{ rule, severity }];
+  });
+  const own = [WAIVER_EXPIRED, WAIVER_UNUSED, BASELINE_STALE].flatMap((rule): readonly ActiveRule[] => {
+    const severity = policy.settings.get(rule.id)?.severity ?? rule.severity;
+    return severity === "off" ? [] : [{ rule, severity }];
+  });
+  const settled = found.map((finding) => settle(finding, judgement));
+  return {
+    tool,
+    policy: { name: oneLine(policy.name), description: oneLine(policy.description) },
+    rules: [...active, ...own],
+    subjects: subjects.map(({ subject, file, notes }) => ({
+      subject,
+      file: relativeTo(judgement.base, file),
+      notes,
+    })),
+    findings: [...settled, ...judgeExceptions(found, active, judgement)],
+    failures: failures.map((failure) => ({ ...failure, file: relativeTo(judgement.base, failure.file) })),
+  };
+}
+
+/** Every active rule on one subject, worst first. */
+function askAll<F>(subject: Subject<F>, { registry, policy, base }: Judgement<F>): readonly Finding[] {
+  const findings = registry.rules.flatMap((rule) => {
+    const setting = policy.settings.get(rule.id);
+    if (setting === undefined || setting.severity === "off") return [];
+    const seen = new Map<string, number>();
+    return [...rule.check(subject.facts, setting.options)].map((violation) => {
+      const ordinal = seen.get(violation.object) ?? 0;
+      seen.set(violation.object, ordinal + 1);
+      return toFinding(rule, setting.severity as Level, subject, violation, ordinal, base);
+    });
+  });
+  return findings.toSorted((a, b) => rank(a.severity) - rank(b.severity));
+}
+
+function toFinding(
+  rule: RuleText,
+  severity: Level,
+  { subject, file }: CheckedSubject,
+  violation: Violation,
+  ordinal: number,
+  base: string,
+): Finding {
+  const { id, title, rationale, remediation, references } = rule;
+  const places = violation.places.length > 0 ? violation.places : [{ file, line: 0, column: 0 }];
+  return {
+    ...violation,
+    // Names of files and variables come from whoever wrote them: none writes to a terminal or starts a line of a log.
+    object: oneLine(violation.object),
+    message: oneLine(violation.message),
+    rule: { id, title, rationale, remediation, references },
+    severity,
+    subject,
+    state: "new",
+    because: "",
+    places: places.map((place): Place => ({ ...place, file: oneLine(relativeTo(base, place.file)) })),
+    fingerprint: fingerprintOf(id, subject, oneLine(violation.object), ordinal),
+  };
+}
+
+function settle<F>(finding: Finding, { waivers, baseline, today }: Judgement<F>): Finding {
+  const waiver = waivers.find((candidate) => !isExpired(candidate, today) && covers(candidate, finding));
+  if (waiver !== undefined) {
+    const because = `waived by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`;
+    return { ...finding, state: "waived", because: oneLine(because) };
+  }
+  const entry = baseline?.entries.find((candidate) => candidate.fingerprint === finding.fingerprint);
+  if (entry === undefined) return finding;
+  if (knows(entry, finding)) return { ...finding, state: "known", because: "known: it is in the baseline" };
+  const more = `${finding.message} (the baseline knows ${entry.amount}, now it is ${finding.amount ?? 0})`;
+  return { ...finding, message: more };
+}
+
+/** Waivers past their date or without a use, and baseline entries without a finding: for rules that are asked and subjects that were checked. */
+function judgeExceptions<F>(
+  found: readonly Finding[],
+  active: readonly ActiveRule[],
+  { policy, subjects, waivers, baseline, today, base }: Judgement<F>,
+): readonly Finding[] {
+  const asked = new Set(active.map(({ rule }) => rule.id));
+  const about = (rule: OwnRule, subject: string, object: string, message: string, place: Place) => {
+    const severity = policy.settings.get(rule.id)?.severity ?? rule.severity;
+    if (severity === "off") return [];
+    const file = { subject, file: place.file, notes: [] };
+    return [toFinding(rule, severity, file, { object, message, places: [place] }, 0, base)];
+  };
+  const ofWaivers = waivers.flatMap((waiver) => {
+    const object = `${waiver.rule} ${waiver.subject} ${waiver.object}`;
+    const matching = subjects.filter(({ subject }) => matchesPattern(waiver.subject, subject));
+    if (!asked.has(waiver.rule) || matching.length === 0) return [];
+    const used = found.some((finding) => covers(waiver, finding));
+    if (isExpired(waiver, today)) {
+      const what = `the waiver of ${waiver.rule} for ${waiver.object} ended on ${waiver.expires}; its owner is ${waiver.owner}`;
+      return about(WAIVER_EXPIRED, relativeTo(base, waiver.place.file), object, what, waiver.place);
+    }
+    if (used) return [];
+    const what = `the waiver of ${waiver.rule} for ${waiver.object} covers no finding in ${matching.map(({ subject }) => subject).join(", ")}`;
+    return about(WAIVER_UNUSED, relativeTo(base, waiver.place.file), object, what, waiver.place);
+  });
+  const present = new Set(found.map(({ fingerprint }) => fingerprint));
+  const isStale = (entry: Entry): boolean =>
+    asked.has(entry.rule) &&
+    subjects.some(({ subject }) => subject === entry.subject) &&
+    !present.has(entry.fingerprint);
+  const ofBaseline = (baseline?.entries ?? []).filter(isStale).flatMap((entry) => {
+    const what = `${entry.rule} no longer finds ${entry.object} in ${entry.subject}, but the baseline still has it`;
+    return about(
+      BASELINE_STALE,
+      relativeTo(base, entry.place.file),
+      `${entry.rule} ${entry.subject} ${entry.object}`,
+      what,
+      entry.place,
+    );
+  });
+  return [...ofWaivers, ...ofBaseline];
+}

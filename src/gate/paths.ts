@@ -1,0 +1,43 @@
+/** Paths as text: reports name files relative to where the check runs, so that the same finding has the same place everywhere. Pure. */
+
+/** `path` seen from `directory`, both without looking at the disk; an absolute path stays. */
+export function joinPath(directory: string, path: string): string {
+  const joined = path.startsWith("/") || directory === "" ? path : `${directory}/${path}`;
+  const out: string[] = [];
+  for (const part of joined.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === ".." && out.length > 0 && out.at(-1) !== "..") out.pop();
+    else if (part !== ".." || !joined.startsWith("/")) out.push(part);
+  }
+  const text = out.join("/");
+  return joined.startsWith("/") ? `/${text}` : text === "" ? "." : text;
+}
+
+/** Everything before the last component; "" for a name alone. */
+export function directoryOf(path: string): string {
+  const at = path.lastIndexOf("/");
+  return at === -1 ? "" : at === 0 ? "/" : path.slice(0, at);
+}
+
+/** `file` relative to `base` when it lies below it, otherwise cleaned of detours only. */
+export function relativeTo(base: string, file: string): string {
+  const clean = joinPath("", file);
+  const root = base.endsWith("/") ? base : `${base}/`;
+  return clean.startsWith(root) ? clean.slice(root.length) : clean;
+}
+
+/** Below the directory that the check runs in: what code hosts can show beside the code. */
+export function isInside(file: string): boolean {
+  return !file.startsWith("/") && file !== ".." && !file.startsWith("../");
+}
+
+/** A pattern with `*` (anything but "/") and `**` (anything); all else is literal. */
+export function matchesPattern(pattern: string, text: string): boolean {
+  const source = pattern
+    .split(/(\*\*|\*)/)
+    .map((part) =>
+      part === "**" ? "[^]*" : part === "*" ? "[^/]*" : part.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&"),
+    )
+    .join("");
+  return new RegExp(`^${source}$`, "u").test(text);
+}

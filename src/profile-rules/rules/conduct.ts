@@ -1,0 +1,73 @@
+/** Rules about what surrounds a run: its environment, its log, and what happens where a host gives less. */
+import { CONTROLS } from "../../profile/spec.ts";
+import { man, type ProfileRule, profileRule, violation } from "../profile-rule.ts";
+
+/** Names under which secrets are usually passed. */
+const SECRET =
+  /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY)(?:_|$)/i;
+
+export const CONDUCT: readonly ProfileRule[] = [
+  profileRule({
+    id: "no-secret-variables",
+    title: "No variable that looks like a secret is passed in",
+    rationale:
+      "The environment is read by every program and library that runs, and ends in crash reports and logs. An untrusted program must not be given what it could send on.",
+    remediation:
+      "Remove the variable, or give the secret as a file that only the program that needs it can read.",
+    references: [man("environ", 7)],
+    options: {
+      allow: { type: "words", default: [], about: "names of variables that may be passed all the same" },
+    },
+    *check(facts, { allow }) {
+      const { pass, set } = facts.spec.environment;
+      for (const [index, name] of pass.entries())
+        if (SECRET.test(name) && !allow.includes(name))
+          yield violation(facts, name, `the caller's ${name} is passed in`, `/environment/pass/${index}`);
+      for (const name of Object.keys(set))
+        if (SECRET.test(name) && !allow.includes(name))
+          yield violation(facts, name, `${name} is set in the profile`, `/environment/set/${name}`);
+    },
+  }),
+  profileRule({
+    id: "audit-required",
+    title: "Nothing runs without a record",
+    rationale:
+      "What is not on record cannot be examined afterwards; an attacker who can fill a disk can then act unseen.",
+    remediation:
+      'Set audit.require to true, audit.onFailure to "refuse" or "kill", and require.audit to "full".',
+    references: [],
+    options: {},
+    *check(facts) {
+      const { audit, require } = facts.spec;
+      const hit = !audit.require
+        ? "/audit/require"
+        : audit.onFailure === "continue"
+          ? "/audit/onFailure"
+          : require.audit === "none"
+            ? "/require/audit"
+            : null;
+      if (hit !== null) yield violation(facts, "audit", "a run goes on when it cannot be recorded", hit);
+    },
+  }),
+  profileRule({
+    id: "fails-closed",
+    title: "A host that gives less is refused",
+    rationale:
+      'A control that may be missing ("none") is missing exactly on the host where nobody looked. What the host cannot give must stop the run.',
+    remediation: 'Set the control in "require" to "full", or to "partial" where that is known to be enough.',
+    references: [],
+    options: {
+      except: {
+        type: "words",
+        default: ["audit", "lsm"],
+        known: () => CONTROLS,
+        about: "controls that may be missing",
+      },
+    },
+    *check(facts, { except }) {
+      for (const control of CONTROLS)
+        if (facts.spec.require[control] === "none" && !except.includes(control))
+          yield violation(facts, control, `${control} may be missing without a word`, `/require/${control}`);
+    },
+  }),
+];
