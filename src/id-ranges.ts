@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { acquireLock, LockError } from "./audit/lock.ts";
 import type { SupervisorPlan } from "./compile/plan.ts";
-import type { ClaimedIds } from "./launch/launch.ts";
+import type { ClaimedIds } from "./launch/request.ts";
 
 const DIRECTORY = "/run/sandbox/ids";
 

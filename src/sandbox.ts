@@ -6,8 +6,8 @@
  * and around it the audit log: decisions before the launch, outcome after it.
  */
 import { isatty } from "node:tty";
-import { AuditError, type AuditLog, openAudit } from "./audit/log.ts";
-import { type DecisionRecord, recordDecision, recordEnd, recordRunStart } from "./audit/records.ts";
+import { type AuditLog, openAudit } from "./audit/log.ts";
+import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
 import type { Mode } from "./compile/index.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
@@ -15,18 +15,18 @@ import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
 import { probeHost } from "./host/probe.ts";
 import { claimIds } from "./id-ranges.ts";
-import { type LaunchRequest, launch, type PreparedLaunch, prepareSheet } from "./launch/launch.ts";
-import { exitStatus, type Outcome } from "./launch/outcome.ts";
+import { launch } from "./launch/launch.ts";
+import type { Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
+import { type LaunchRequest, type PreparedLaunch, prepareSheet } from "./launch/request.ts";
 import { makeRunId } from "./launch/run-id.ts";
-import { noUsage } from "./launch/usage.ts";
+import { unstarted } from "./launch/unstarted.ts";
 import { Preparation } from "./prepare.ts";
 import type { ProfileBrief } from "./prepared-cache.ts";
 import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.ts";
 import type { Override, Resources } from "./profile/spec.ts";
 import { parseTime } from "./profile/units.ts";
-import { signalNumber } from "./program/signal.ts";
-import { TOOL } from "./version.ts";
+import { mustLog, RunLog } from "./run-log.ts";
 
 export interface SandboxOptions {
   /** Name of a built-in profile, or a path to one; default "strict". */
@@ -150,7 +150,8 @@ class PreparedSandbox implements Sandbox {
     const variant = await this.#variant(argv, terminals);
     this.#clean();
     const runId = makeRunId();
-    this.#logStart(runId, argv, variant);
+    const log = new RunLog(this.#audit, this.#preparation, this.#redactor, runId);
+    log.start(argv, variant);
     const { stdin } = options;
     const started = await launch({
       prepared: variant.prepared,
@@ -158,6 +159,7 @@ class PreparedSandbox implements Sandbox {
       command: argv,
       env: definedVariables(process.env),
       claimIds,
+      onStart: (control) => log.watch(control),
       ...(stdin === undefined
         ? {}
         : {
@@ -175,9 +177,9 @@ class PreparedSandbox implements Sandbox {
     }).then(
       (outcome): Ending => ({ outcome }),
       // The caller's own stream broke: the run has ended all the same, and the log says so.
-      (error: unknown): Ending => ({ outcome: abandoned(runId), error }),
+      (error: unknown): Ending => ({ outcome: unstarted(runId, "cancelled", null), error }),
     );
-    const outcome = this.#logEnd(started.outcome, variant);
+    const outcome = log.end(started.outcome, variant.prepared.plan.decisions);
     if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals)))
       variant.prepared.close();
     if ("error" in started) throw started.error;
@@ -264,46 +266,6 @@ class PreparedSandbox implements Sandbox {
     this.#cleaned = true;
     cleanStaleCgroups(this.#preparation.host);
   }
-
-  #logStart(runId: string, argv: readonly string[], variant: Variant): void {
-    if (this.#audit === null) return;
-    const { brief, host, cwd, mode } = this.#preparation;
-    const start = recordRunStart(
-      {
-        tool: TOOL,
-        started: new Date().toISOString(),
-        facts: host,
-        cwd,
-        argv,
-        profile: brief,
-        plan: variant.planDigest,
-        launcher: variant.launcherDigest,
-        mode,
-      },
-      this.#redactor,
-    );
-    try {
-      this.#audit.append(runId, [start, ...variant.decisions]);
-    } catch (error) {
-      if (!(error instanceof AuditError)) throw error;
-      if (mustLog(brief)) throw new ProfileError([error.problem]);
-    }
-  }
-
-  /** A run without its records is reported as such: the outcome is the only place left to say it. */
-  #logEnd(outcome: Outcome, { prepared }: Variant): Outcome {
-    if (this.#audit === null) return outcome;
-    const status = exitStatus(outcome, (name) => signalNumber(name) ?? 0);
-    try {
-      const { decisions } = prepared.plan;
-      this.#audit.append(outcome.runId, recordEnd(outcome, decisions, status, this.#redactor));
-      return outcome;
-    } catch (error) {
-      if (!(error instanceof AuditError)) throw error;
-      if (this.#preparation.brief.spec.audit.onFailure === "continue") return outcome;
-      return { ...outcome, reason: "audit-failed" };
-    }
-  }
 }
 
 type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; readonly error: unknown };
@@ -334,24 +296,6 @@ function checkCommand(argv: readonly string[]): void {
   const message = `argument ${bad} has a NUL byte, which no argument can have`;
   throw new ProfileError([{ kind: "profile-value", where, pointer: "", message }]);
 }
-
-/** What is known of a run that its caller broke off. */
-function abandoned(runId: string): Outcome {
-  return {
-    runId,
-    exitCode: null,
-    signal: null,
-    reason: "cancelled",
-    launchError: null,
-    usage: noUsage(0),
-    enforcement: [],
-    stdout: null,
-    stderr: null,
-  };
-}
-
-const mustLog = ({ spec }: ProfileBrief): boolean =>
-  spec.audit.require || spec.audit.onFailure !== "continue";
 
 async function open(brief: ProfileBrief, file: string | undefined): Promise<AuditLog | null> {
   const where: Provenance = file === undefined ? brief.audit : { kind: "flag", flag: "--audit" };

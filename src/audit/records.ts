@@ -19,6 +19,7 @@ export const RECORD_KINDS = [
   "decision",
   "step",
   "enforcement",
+  "running",
   "limit",
   "outcome",
   "run-end",
@@ -142,6 +143,15 @@ export interface LogRepaired {
   readonly sha256: string;
 }
 
+/** The run goes on, and the log can still be written; under `audit.onFailure: "kill"`. */
+export interface RunningRecord {
+  readonly kind: "running";
+  /** Milliseconds since the launcher was started. */
+  readonly elapsed: number;
+  /** Pid of the launcher's monitor. */
+  readonly monitor: number;
+}
+
 /** The head of the chain, as it was before this record, was signed. */
 export interface HeadSigned {
   readonly kind: "head-signed";
@@ -158,6 +168,7 @@ export type AuditRecord =
   | DecisionRecord
   | StepRecord
   | EnforcementRecord
+  | RunningRecord
   | LimitRecord
   | OutcomeRecord
   | RunEnd
@@ -298,6 +309,10 @@ export function recordEnforcement(enforcement: Enforcement, redactor: Redactor):
     matches: enforcement.matches,
     status: enforcement.status,
   };
+}
+
+export function recordRunning(elapsed: number, monitor: number): RunningRecord {
+  return { kind: "running", elapsed, monitor };
 }
 
 /** The limit behind a reason; null when it is none. Exhaustive, so a new reason has to be placed. */

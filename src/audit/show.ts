@@ -136,6 +136,8 @@ function describeRecord(record: Readonly<Record<string, unknown>>): string {
       return record["matches"] === true
         ? `${get("decision")}: ${get("actual")}, as asked`
         : `${get("decision")}: ${get("actual")}, not ${get("expected")} as asked`;
+    case "running":
+      return `for ${get("elapsed")} ms, monitor ${get("monitor")}`;
     case "limit":
       return `${get("limit")}, ${get("times")} times${record["ended"] === true ? ", ended the run" : ""}`;
     case "outcome":

@@ -6,16 +6,16 @@
  * Never rejects because of what the payload or the kernel did: that is the outcome.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import type { LaunchPlan, SupervisorPlan } from "../compile/plan.ts";
+import type { SupervisorPlan } from "../compile/plan.ts";
 import { bug } from "../problems.ts";
 import { PARENT_DEATH_SIGNAL } from "../program/program.ts";
-import { CgroupPrepareError, cgroupPaths, cpuClock, prepareCgroup, removeCgroups } from "./cgroup.ts";
+import { cgroupPaths, cpuClock, prepareCgroup, removeCgroups } from "./cgroup.ts";
+import { awaitEnd, closed } from "./child.ts";
 import { watchCpuTime } from "./cpu-watch.ts";
-import { decodeOutcome, makeLaunchError, type StopReason } from "./decode.ts";
+import { decodeOutcome, type StopReason } from "./decode.ts";
 import { errorCode } from "./errors.ts";
-import { type PreparedImage, prepareImage } from "./image.ts";
 import {
   createMemory,
   encodeTimer,
@@ -24,82 +24,17 @@ import {
   type MemoryImage,
   readMemory,
 } from "./memory.ts";
-import type { Enforcement, LaunchErrorData, Outcome } from "./outcome.ts";
-import { collectOutputs, feedInput, type Input, type Output, stdioEntry } from "./output.ts";
-import { mismatches, type NamespaceName, type OwnNamespaces } from "./read-back.ts";
+import type { Outcome } from "./outcome.ts";
+import { collectOutputs, feedInput, stdioEntry } from "./output.ts";
+import { ownNamespaces } from "./own-namespaces.ts";
+import { mismatches } from "./read-back.ts";
 import { recoverRun } from "./recover.ts";
+import type { ClaimedIds, LaunchRequest } from "./request.ts";
 import { makeRunId } from "./run-id.ts";
-import { type LaunchSheet, makeSheet, type StepFacts } from "./sheet.ts";
+import type { StepFacts } from "./sheet.ts";
 import { relaySignals, type SignalRelay } from "./signals.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
-import { noUsage } from "./usage.ts";
-
-/** A plan that is ready to run, any number of times, also at once. */
-export interface PreparedLaunch extends LaunchSheet {
-  readonly image: PreparedImage;
-  /** Lets go of the image. Runs that were started go on. */
-  close(): void;
-}
-
-/** A range of ids that no other sandbox uses as long as it is not released. */
-export interface ClaimedIds {
-  /** 0 <= slot < slots of the plan's range. */
-  readonly slot: number;
-  release(): void;
-}
-
-/** What a caller can do with a run that has started. */
-export interface RunControl {
-  readonly runId: string;
-  /** Of the monitor. */
-  readonly pid: number;
-  /** Ends everything in the sandbox at once; the first reason given is the one reported. */
-  stop(reason: StopReason): void;
-  /** Sends a signal to the payload, through monitor and init. */
-  kill(signal: NodeJS.Signals): void;
-}
-
-export interface LaunchRequest {
-  readonly prepared: PreparedLaunch;
-  /** From `makeRunId`; made when absent. */
-  readonly runId?: string;
-  /** The payload's argv; may be empty when the program has its own. */
-  readonly command: readonly string[];
-  /** The launcher's environment, from which the program takes what it passes on. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Default: "ignore". */
-  readonly stdin?: Input;
-  /** Default: "capture". */
-  readonly stdout?: Output;
-  readonly stderr?: Output;
-  /** Milliseconds of wall time for this run; the shorter of this and the plan's holds. */
-  readonly timeout?: number;
-  /** Ends the run as "cancelled". */
-  readonly signal?: AbortSignal;
-  /** Pass on this process's signals and take part in job control: for a command line, never for a library. */
-  readonly forwardSignals?: boolean;
-  /** Needed when the plan has an idRange. */
-  readonly claimIds?: (range: NonNullable<SupervisorPlan["idRange"]>) => ClaimedIds;
-  /** Called when the launcher has been started. What it throws stops the run and is passed on. */
-  readonly onStart?: (control: RunControl) => void;
-  /**
-   * Called before `launch` resolves when the kernel did not confirm a control that the plan holds to be in full force.
-   * The payload has ended by then: this is for evidence and alarm. What must be refused beforehand is an `expect`
-   * step of the program.
-   */
-  readonly onMismatch?: (differing: readonly Enforcement[]) => void;
-}
-
-/** Makes the image executable and computes what all runs of it share. Throws the system's error when it cannot. */
-export function prepareLaunch(plan: LaunchPlan, image: Uint8Array): PreparedLaunch {
-  return prepareSheet(makeSheet(plan), image);
-}
-
-/** The same for a plan of which only the sheet is at hand. */
-export function prepareSheet(sheet: LaunchSheet, image: Uint8Array): PreparedLaunch {
-  const prepared = prepareImage(image);
-  return { ...sheet, image: prepared, close: () => prepared.close() };
-}
+import { explainStart, unstarted } from "./unstarted.ts";
 
 /**
  * Runs the command and resolves when nothing of the sandbox is left. Rejects only for the caller's own errors: a
@@ -362,88 +297,4 @@ function couldNotRemove(steps: readonly StepFacts[], memory: MemoryImage): boole
       (step, index) => step.kind === "call" && step.call === "unlinkat" && memory.resultAt(index) < 0n,
     )
   );
-}
-
-interface End {
-  readonly signal: string | null;
-  readonly error: unknown;
-}
-
-/** Resolves, never rejects: with the signal that ended the child, or the error that kept it from starting. */
-function awaitEnd(child: ChildProcess): Promise<End> {
-  return new Promise((resolve) => {
-    child.once("exit", (_code, signal) => resolve({ signal, error: null }));
-    child.on("error", (error) => resolve({ signal: null, error }));
-  });
-}
-
-/** Resolves when the last byte of every pipe has been handed over. */
-function closed(child: ChildProcess): Promise<void> | void {
-  const open = child.stdio.some((stream) => stream !== null && stream !== undefined && !stream.closed);
-  if (!open) return;
-  return new Promise((resolve) => child.once("close", () => resolve()));
-}
-
-/** What kept the launcher from being started. The caller's own mistakes are thrown on. */
-function explainStart(error: unknown, { prepared }: LaunchRequest): LaunchErrorData {
-  if (error instanceof CgroupPrepareError) {
-    return makeLaunchError({
-      step: "cgroup.prepare",
-      call: "write",
-      errno: error.code,
-      target: error.target,
-    });
-  }
-  const errno = errorCode(error);
-  // Node's own codes, such as ERR_INVALID_ARG_VALUE for a NUL byte, are no errno.
-  if (!/^E[A-Z0-9]+$/.test(errno)) throw error;
-  return makeLaunchError({ step: "spawn", call: "spawn", errno, target: prepared.image.path });
-}
-
-/** The outcome of a run that never had a launcher. */
-function unstarted(
-  runId: string,
-  reason: "launch-failed" | "cancelled",
-  launchError: LaunchErrorData | null,
-  wallTime = 0,
-): Outcome {
-  return {
-    runId,
-    exitCode: null,
-    signal: null,
-    reason,
-    launchError,
-    usage: noUsage(wallTime),
-    enforcement: [],
-    degraded: [],
-    stdout: null,
-    stderr: null,
-  };
-}
-
-const NAMESPACE_LINKS: readonly NamespaceName[] = [
-  "user",
-  "mnt",
-  "pid",
-  "net",
-  "ipc",
-  "uts",
-  "cgroup",
-  "time",
-];
-let namespaces: OwnNamespaces | null = null;
-
-/** Read once: nothing in this process changes them. */
-function ownNamespaces(): OwnNamespaces {
-  namespaces ??= Object.fromEntries(
-    NAMESPACE_LINKS.flatMap((name) => {
-      try {
-        return [[name, readlinkSync(`/proc/self/ns/${name}`)] as const];
-      } catch (error) {
-        if (errorCode(error) === "ENOENT") return []; // A kernel without this kind.
-        throw error;
-      }
-    }),
-  );
-  return namespaces;
 }

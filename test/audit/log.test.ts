@@ -16,7 +16,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { sha256 } from "../../src/audit/chain.ts";
-import { AuditError, defaultAuditFile } from "../../src/audit/log.ts";
+import { defaultAuditFile } from "../../src/audit/log.ts";
+import { AuditError } from "../../src/audit/log-error.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { lines, numbered, open, refusal, runRecords, temporary } from "./fixture.ts";
 

@@ -4,7 +4,13 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { sample, string } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_LINE } from "../../src/audit/chain.ts";
-import { type AuditRecord, RECORD_KINDS, recordDecision, recordLimits } from "../../src/audit/records.ts";
+import {
+  type AuditRecord,
+  RECORD_KINDS,
+  recordDecision,
+  recordLimits,
+  recordRunning,
+} from "../../src/audit/records.ts";
 import { NO_REDACTION } from "../../src/audit/redact.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { decision, lines, numbered, OUTCOME, open, runRecords, temporary } from "./fixture.ts";
@@ -42,6 +48,7 @@ function everyKind(): readonly AuditRecord[] {
     recordDecision(decision("a", { provenance: { kind: "flag", flag: "--memory" } }), NO_REDACTION),
     recordDecision(decision("b", { provenance: { kind: "option", option: "timeout" } }), NO_REDACTION),
     recordDecision(decision("c", { provenance: { kind: "default" }, status: "partial" }), NO_REDACTION),
+    recordRunning(1000, 4242),
     { kind: "log-repaired", bytes: 7, sha256: "d".repeat(64) },
     { kind: "head-signed", head: { seq: 1, hash: "e".repeat(64) }, key: "f".repeat(64), signature: "AA==" },
   ];

@@ -1,7 +1,8 @@
 /** What a process of the audit tests does: `append FILE NAME COUNT` (FILE "": the default), `lock PATH MILLISECONDS`. */
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { withLock } from "../../src/audit/lock.ts";
-import { AuditError, openAudit } from "../../src/audit/log.ts";
+import { openAudit } from "../../src/audit/log.ts";
+import { AuditError } from "../../src/audit/log-error.ts";
 import { recordDecision } from "../../src/audit/records.ts";
 import { NO_REDACTION } from "../../src/audit/redact.ts";
 import { formatProblem } from "../../src/problems.ts";

@@ -6,7 +6,7 @@
 import type { CgroupPlan, Decision, LaunchPlan } from "../../src/compile/plan.ts";
 import { encodeProgram } from "../../src/encode/index.ts";
 import type { Arch } from "../../src/host/facts.ts";
-import { type PreparedLaunch, prepareLaunch } from "../../src/launch/launch.ts";
+import { type PreparedLaunch, prepareLaunch } from "../../src/launch/request.ts";
 import type { Spec } from "../../src/profile/spec.ts";
 import { buffer, data, Listing, load, result, value } from "../../src/program/build.ts";
 import {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { Readable, Writable } from "node:stream";
 import { afterAll, describe, expect, it } from "vitest";
-import { type LaunchRequest, launch } from "../../src/launch/launch.ts";
+import { launch } from "../../src/launch/launch.ts";
+import type { LaunchRequest } from "../../src/launch/request.ts";
 import { type FixtureOptions, prepare } from "./fixture.ts";
 
 const plain = prepare();
