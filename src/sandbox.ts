@@ -10,7 +10,8 @@ import { type AuditLog, openAudit } from "./audit/log.ts";
 import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
 import type { Mode } from "./compile/index.ts";
-import type { LaunchPlan } from "./compile/plan.ts";
+import type { Decision, LaunchPlan, SupervisorPlan } from "./compile/plan.ts";
+import { removeUnusedPolicies, usePolicy } from "./host/apparmor-use.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
 import { probeHost } from "./host/probe.ts";
@@ -98,6 +99,8 @@ interface Variant {
   readonly planDigest: string;
   readonly launcherDigest: string;
   readonly prepared: PreparedLaunch;
+  /** Lets go of the launcher, and of the policy it runs under. */
+  readonly close: () => void;
 }
 
 /** Launchers that are kept ready, each a descriptor: commands given as paths have one of their own. */
@@ -180,8 +183,7 @@ class PreparedSandbox implements Sandbox {
       (error: unknown): Ending => ({ outcome: unstarted(runId, "cancelled", null), error }),
     );
     const outcome = log.end(started.outcome, variant.prepared.plan.decisions);
-    if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals)))
-      variant.prepared.close();
+    if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals))) variant.close();
     if ("error" in started) throw started.error;
     return outcome;
   }
@@ -252,19 +254,44 @@ class PreparedSandbox implements Sandbox {
 
   async #prepare(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
     const { sheet, image, planDigest, launcherDigest } = await this.#preparation.parts(argv, terminals);
+    const { decisions, supervisor } = sheet.plan;
+    const prepared = prepareSheet(sheet, image);
+    const letGo = this.#usePolicy(supervisor.apparmor, decisions, () => prepared.close());
     return {
-      decisions: sheet.plan.decisions.map((decision) => recordDecision(decision, this.#redactor)),
+      decisions: decisions.map((decision) => recordDecision(decision, this.#redactor)),
       planDigest,
       launcherDigest,
-      prepared: prepareSheet(sheet, image),
+      prepared,
+      close: () => {
+        prepared.close();
+        letGo();
+      },
     };
+  }
+
+  /** The policy that a plan names is in force before its first launch. `failed` is called when it cannot be. */
+  #usePolicy(
+    policy: SupervisorPlan["apparmor"],
+    decisions: readonly Decision[],
+    failed: () => void,
+  ): () => void {
+    if (policy === null) return () => undefined;
+    const where = decisions.find(({ id }) => id === "lsm")?.provenance ?? { kind: "default" };
+    try {
+      return usePolicy({ policy, host: this.#preparation.host, where });
+    } catch (error) {
+      failed();
+      throw error;
+    }
   }
 
   /** What a power cut or a killed supervisor left behind goes before the first run. */
   #clean(): void {
     if (this.#cleaned) return;
     this.#cleaned = true;
-    cleanStaleCgroups(this.#preparation.host);
+    const { host } = this.#preparation;
+    cleanStaleCgroups(host);
+    if (host.lsm.apparmor?.load.available === true) removeUnusedPolicies();
   }
 }
 
@@ -272,7 +299,7 @@ type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; reado
 
 function closeWhenReady(variant: Promise<Variant>): void {
   variant.then(
-    ({ prepared }) => prepared.close(),
+    ({ close }) => close(),
     // Its run was told.
     () => undefined,
   );

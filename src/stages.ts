@@ -17,6 +17,8 @@ import { type ProfileFiles, resolveProfile } from "./profile/resolve.ts";
 import type { ResolvedProfile } from "./profile/spec.ts";
 import { toCanonicalJson } from "./program/json.ts";
 
+const digest = (text: string): string => hash("sha256", text, "hex");
+
 export class Stages {
   readonly #options: PreparationOptions;
   readonly #files: ProfileFiles;
@@ -50,7 +52,7 @@ export class Stages {
     this.#filter ??= buildFilter(profile, this.#options);
     const filter = await this.#filter;
     const proved = filter === null ? null : unwrap(filter);
-    return unwrap(compile(profile, { host, request, mode, terminal, filter: proved, command: argv }));
+    return unwrap(compile(profile, { host, request, mode, terminal, filter: proved, command: argv, digest }));
   }
 
   async launcher(

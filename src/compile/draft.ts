@@ -5,10 +5,11 @@
 import type { HostFacts, RequestFacts } from "../host/facts.ts";
 import { bug, type Problem, type Provenance } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
-import type { ResolvedProfile, Spec } from "../profile/spec.ts";
+import type { Mount, ResolvedProfile, Spec } from "../profile/spec.ts";
 import { data, Listing } from "../program/build.ts";
 import type { Data, Operand, Role, SharedBuffer, Step } from "../program/program.ts";
 import type { FilterCertificate } from "../prove/certificate.ts";
+import type { AppArmorPolicy } from "./lsm/apparmor-policy.ts";
 import type { CgroupPlan, Decision } from "./plan.ts";
 
 /**
@@ -73,6 +74,15 @@ export interface Target {
   readonly filter: { readonly bytes: Uint8Array; readonly certificate: FilterCertificate } | null;
   /** The command line, when it is known at compile time. */
   readonly command: readonly string[] | null;
+  /** SHA-256 of a text in lower-case hex: passed in, as the compiler imports nothing. */
+  readonly digest: (text: string) => string;
+}
+
+/** A mount with the field that asked for it. */
+export interface Wanted {
+  readonly mount: Mount;
+  readonly pointer: string;
+  readonly reason: string;
 }
 
 export class Draft {
@@ -83,6 +93,10 @@ export class Draft {
   readonly decisions: Decision[] = [];
   readonly problems: Problem[] = [];
   readonly cgroups: CgroupPlan[] = [];
+  /** What is mounted into the root on somebody's behalf, outer mounts first. */
+  readonly mounts: Wanted[] = [];
+  /** AppArmor policy that must be loaded before the launch. */
+  apparmor: AppArmorPolicy | null = null;
   readonly data: Data[] = [];
   readonly buffers: SharedBuffer[] = [];
   /** Directories inside the root that exist already or are made by an earlier step, without the leading slash. */
@@ -114,6 +128,10 @@ export class Draft {
   /** Run with the rights to map foreign ids: by root, in short. */
   get privileged(): boolean {
     return this.host.idBase !== null;
+  }
+
+  get profile(): ResolvedProfile {
+    return this.#profile;
   }
 
   /** Where the value at this pointer, or the nearest one around it, was written. */

@@ -2,8 +2,7 @@
 
 import type { Mount } from "../profile/spec.ts";
 import { O_CLOEXEC, O_CREAT, O_EXCL, O_WRONLY, OPEN_FLAGS } from "../program/constants.ts";
-import type { Draft } from "./draft.ts";
-import type { Wanted } from "./mounts.ts";
+import type { Draft, Wanted } from "./draft.ts";
 import { makeDirectories, openHostFile, parentOf, placeFor } from "./trees.ts";
 
 /** A generated file. What a kept or foreign root already has at that place stays. */

@@ -106,6 +106,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
         cgroupPrepare: draft.cgroups.some(({ version }) => version === 2) ? target.host.cgroup.prepare : null,
         idRange:
           maps.kind === "claimed" ? { base: target.host.idBase ?? 0, size: RANGE_SIZE, slots: 4000 } : null,
+        apparmor: draft.apparmor,
         wallTime: spec.resources.wallTime,
         cpuTime: spec.resources.cpuTime,
         outputSize: spec.resources.outputSize,

@@ -4,7 +4,7 @@
 
 import type { PathFact } from "../host/facts.ts";
 import type { Mount, Status } from "../profile/spec.ts";
-import type { Draft } from "./draft.ts";
+import type { Draft, Wanted } from "./draft.ts";
 import { generatedEtc, hostEtc } from "./etc.ts";
 import { copyFile, link, writeFile } from "./files.ts";
 import type { Check } from "./plan.ts";
@@ -12,13 +12,6 @@ import { linkSystemDirectories } from "./root.ts";
 import { chooseShowing, isClosed, needsTranslation, showHostTree } from "./translate.ts";
 import { type Attributes, attach, attributeNames, makeFileSystem } from "./trees.ts";
 import { isBelow, isShown, placesInside } from "./visible.ts";
-
-/** A mount with the field that asked for it. */
-export interface Wanted {
-  readonly mount: Mount;
-  readonly pointer: string;
-  readonly reason: string;
-}
 
 export function mountAll(draft: Draft): void {
   const { root } = draft.spec.filesystem;
@@ -34,13 +27,10 @@ export function mountAll(draft: Draft): void {
     reason: "",
   }));
   // A mount below another one comes after it, whatever order they were written in.
-  for (const entry of [
-    ...wanted,
-    ...workdirMount(draft),
-    ...closureMounts(draft),
-    ...commandMount(draft),
-  ].toSorted(byDepth))
-    mountOne(draft, entry);
+  draft.mounts.push(
+    ...[...wanted, ...workdirMount(draft), ...closureMounts(draft), ...commandMount(draft)].toSorted(byDepth),
+  );
+  for (const entry of draft.mounts) mountOne(draft, entry);
 }
 
 function byDepth(a: Wanted, b: Wanted): number {

@@ -7,6 +7,7 @@ import type { Provenance } from "../problems.ts";
 import type { Control, IdMapping, Resources, Rlimit, Spec, Status } from "../profile/spec.ts";
 import type { Program } from "../program/program.ts";
 import type { FilterCertificate } from "../prove/certificate.ts";
+import type { AppArmorPolicy } from "./lsm/apparmor-policy.ts";
 
 /** One thing that the compiler decided, and who asked for it. */
 export interface Decision {
@@ -76,6 +77,8 @@ export interface SupervisorPlan {
   readonly cgroupPrepare: CgroupFacts["prepare"];
   /** Ranges taken by the supervisor from a free region, written as text into the input buffers uid-map and gid-map. */
   readonly idRange: { readonly base: number; readonly size: number; readonly slots: number } | null;
+  /** AppArmor policy that must be loaded, under this name, as long as the launcher may run; null: none. */
+  readonly apparmor: AppArmorPolicy | null;
   readonly wallTime: number | null;
   readonly cpuTime: number | null;
   readonly outputSize: number | null;

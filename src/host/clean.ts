@@ -6,6 +6,7 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { removeUnusedPolicies } from "./apparmor-use.ts";
 import type { HostFacts } from "./facts.ts";
 import { errorCode } from "./files.ts";
 
@@ -142,6 +143,8 @@ export function cleanLeftovers(facts: HostFacts, places: Places = defaultPlaces(
   for (const root of places.cgroupRoots) cleanTree(root, collected);
   for (const directory of places.privateDirectories) cleanPrivate(directory, facts.user.uid, collected);
   for (const directory of places.sharedDirectories) cleanSeeds(directory, facts.user.uid, collected);
+  if (facts.lsm.apparmor?.load.available === true)
+    collected.removed.push(...removeUnusedPolicies().map((name) => `the AppArmor profile ${name}`));
   return { removed: [...new Set(collected.removed)], kept: collected.kept };
 }
 

@@ -179,6 +179,18 @@ const RULES: readonly Rule[] = [
     hint: "the working directory is not visible inside; choose another with --workdir or show it with --bind",
   },
   {
+    call: ["write"],
+    errno: ["ENOENT"],
+    about: /^(exec|stack) /,
+    hint: "no AppArmor profile of that name is loaded; `sudo apparmor_parser --replace FILE` loads one, and `sandbox profile export` prints the one made from a profile",
+  },
+  {
+    call: ["write"],
+    errno: ["EACCES", "EPERM"],
+    about: /^(exec|stack) /,
+    hint: "what confines the caller does not let it enter this AppArmor profile (change_profile); `lsm.type` none leaves the payload to the caller's alone",
+  },
+  {
     call: ["seccomp"],
     errno: ["EINVAL", "ENOSYS", "EACCES", "ENOMEM"],
     hint: "the kernel does not take the filter; `sandbox doctor` says what it supports",

@@ -1,4 +1,5 @@
 /** Plans for recorded machines: the compiler fed with fixed facts, so that the result depends on nothing of the machine at hand. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compile, type Mode } from "../../src/compile/index.ts";
@@ -72,16 +73,19 @@ export function planFor(request: Case): Checked<LaunchPlan> {
     terminal: request.terminal ?? [],
     filter: resolved.value.spec.seccomp === null ? null : { bytes: ALLOW_ALL, certificate: CERTIFICATE },
     command: request.command === undefined ? null : [request.command],
+    digest: (text) => createHash("sha256").update(text).digest("hex"),
   });
 }
 
 /** Where the project lies is not part of a plan that is compared. */
 function shortenPlaces<T>(value: T): T {
-  return JSON.parse(
-    JSON.stringify(value, (_key, member: unknown) =>
-      typeof member === "bigint" ? `${member}n` : member,
-    ).replaceAll(TOP, ""),
-  ) as T;
+  const shorten = (member: unknown): unknown => {
+    if (typeof member === "string") return member.replaceAll(TOP, "");
+    if (Array.isArray(member)) return member.map(shorten);
+    if (typeof member !== "object" || member === null) return member;
+    return Object.fromEntries(Object.entries(member).map(([key, inner]) => [key, shorten(inner)]));
+  };
+  return shorten(value) as T;
 }
 
 function facts(request: Case, host: HostFacts): RequestFacts {

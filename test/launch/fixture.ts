@@ -212,6 +212,7 @@ export function makePlan(options: FixtureOptions = {}): LaunchPlan {
       cgroups: options.cgroup === undefined ? [] : [options.cgroup],
       cgroupPrepare: null,
       idRange: options.idRange ?? null,
+      apparmor: null,
       wallTime: options.wallTime ?? null,
       cpuTime: options.cpuTime ?? null,
       outputSize: options.outputSize ?? null,

@@ -1,0 +1,91 @@
+/**
+ * Which AppArmor profile of ours is in use: loaded before the first launch that needs it, removed after the last one, however many
+ * sandboxes of however many processes share it. A use is a lock file, so that it ends with its owner, however that ends.
+ *
+ * Why nothing is removed under somebody: every use is taken, and the last one is found out, under one lock per profile, and a
+ * profile is looked for after its use was taken.
+ */
+import { mkdirSync, readdirSync, readlinkSync, unlinkSync } from "node:fs";
+import { acquireLock, isDead, parseOwner, withLock } from "../audit/lock.ts";
+import { ProfileError, type Provenance } from "../problems.ts";
+import { loadedPolicies, loadPolicy, removePolicy } from "./apparmor.ts";
+import type { HostFacts } from "./facts.ts";
+
+const DIRECTORY = "/run/sandbox/apparmor";
+
+/** Uses of this process have numbers: it may have several of one profile. */
+let taken = 0;
+
+/** What must be loaded, by whom, and who asked for it. */
+export interface PolicyUse {
+  readonly policy: { readonly name: string; readonly text: string };
+  readonly host: HostFacts;
+  readonly where: Provenance;
+}
+
+/** Have a policy loaded until the function that is returned is called. Throws ProfileError when it cannot be loaded. */
+export function usePolicy(use: PolicyUse): () => void {
+  const { name } = use.policy;
+  makeDirectory();
+  taken += 1;
+  const path = `${DIRECTORY}/${name}.use-${process.pid}-${taken}`;
+  const end = withLock(lockOf(name), () => {
+    const unlock = acquireLock(path);
+    try {
+      load(use);
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+    return unlock;
+  });
+  return () =>
+    withLock(lockOf(name), () => {
+      end();
+      removeUnused(name);
+    });
+}
+
+/** Remove what dead processes left loaded; gives the names. For who may load policy. */
+export function removeUnusedPolicies(): readonly string[] {
+  const loaded = loadedPolicies();
+  if (loaded.length === 0) return [];
+  makeDirectory();
+  return loaded.filter((name) => withLock(lockOf(name), () => removeUnused(name)));
+}
+
+const makeDirectory = (): unknown => mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
+const lockOf = (name: string): string => `${DIRECTORY}/${name}.lock`;
+
+function load({ policy, host, where }: PolicyUse): void {
+  if (loadedPolicies().includes(policy.name)) return;
+  const parser = host.lsm.apparmor?.parser ?? null;
+  const refused = parser === null ? "apparmor_parser is not installed" : loadPolicy(parser, policy);
+  if (refused === null) return;
+  throw new ProfileError([
+    {
+      kind: "host-cannot",
+      where,
+      pointer: "/lsm/type",
+      message: `the AppArmor profile ${policy.name} cannot be loaded: ${refused}`,
+      hint: "sandbox profile export prints it; --set /lsm/type='\"none\"' runs without it",
+    },
+  ]);
+}
+
+/** With the profile's lock held. */
+function removeUnused(name: string): boolean {
+  const prefix = `${name}.use-`;
+  const used = readdirSync(DIRECTORY).filter(
+    (entry) => entry.startsWith(prefix) && !entry.includes(".break-"),
+  );
+  if (used.some((entry) => !isLeft(`${DIRECTORY}/${entry}`))) return false;
+  for (const entry of used) unlinkSync(`${DIRECTORY}/${entry}`);
+  return removePolicy(name);
+}
+
+/** Whether a use is over because its owner is dead. What cannot be judged is not. */
+function isLeft(path: string): boolean {
+  const owner = parseOwner(readlinkSync(path, "latin1"));
+  return owner !== null && isDead(owner);
+}
