@@ -12,7 +12,7 @@ import { complain, print } from "./output.ts";
 import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
 
 /** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
-export const EXPORT_FORMATS = ["selinux"] as const;
+export const EXPORT_FORMATS = ["apparmor", "apparmor-4", "selinux"] as const;
 
 export function profileCommand(finish: (status: number) => void): Command {
   const command = new Command("profile")
@@ -80,7 +80,11 @@ export function profileCommand(finish: (status: number) => void): Command {
     addExamples(validate, ["sandbox profile validate ./*.json", "check all before they are committed"]),
   );
   command.addCommand(
-    addExamples(exported, ["sandbox profile export strict --to selinux", "its module of SELinux policy"]),
+    addExamples(
+      exported,
+      ["sandbox profile export strict --to apparmor", "its AppArmor profile, for apparmor_parser --replace"],
+      ["sandbox profile export strict --to selinux", "its module of SELinux policy"],
+    ),
   );
   return addExamples(command, ["sandbox profile list", "what there is"]);
 }

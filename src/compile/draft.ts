@@ -5,12 +5,13 @@
 import type { HostFacts, RequestFacts } from "../host/facts.ts";
 import { bug, type Problem, type Provenance } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
-import type { Mount, ResolvedProfile, Spec } from "../profile/spec.ts";
+import type { ResolvedProfile, Spec } from "../profile/spec.ts";
 import { data, Listing } from "../program/build.ts";
 import type { Data, Operand, Role, SharedBuffer, Step } from "../program/program.ts";
 import type { FilterCertificate } from "../prove/certificate.ts";
 import type { AppArmorPolicy } from "./lsm/apparmor-policy.ts";
 import type { CgroupPlan, Decision } from "./plan.ts";
+import type { Wanted } from "./wanted-mounts.ts";
 
 /**
  * The launch, phase by phase, in the order in which the kernel sees it. Why this order:
@@ -76,13 +77,6 @@ export interface Target {
   readonly command: readonly string[] | null;
   /** SHA-256 of a text in lower-case hex: passed in, as the compiler imports nothing. */
   readonly digest: (text: string) => string;
-}
-
-/** A mount with the field that asked for it. */
-export interface Wanted {
-  readonly mount: Mount;
-  readonly pointer: string;
-  readonly reason: string;
 }
 
 export class Draft {

@@ -2,8 +2,9 @@
 
 import type { Mount } from "../profile/spec.ts";
 import { O_CLOEXEC, O_CREAT, O_EXCL, O_WRONLY, OPEN_FLAGS } from "../program/constants.ts";
-import type { Draft, Wanted } from "./draft.ts";
+import type { Draft } from "./draft.ts";
 import { makeDirectories, openHostFile, parentOf, placeFor } from "./trees.ts";
+import type { Wanted } from "./wanted-mounts.ts";
 
 /** A generated file. What a kept or foreign root already has at that place stays. */
 export function writeFile(

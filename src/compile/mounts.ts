@@ -4,7 +4,7 @@
 
 import type { PathFact } from "../host/facts.ts";
 import type { Mount, Status } from "../profile/spec.ts";
-import type { Draft, Wanted } from "./draft.ts";
+import type { Draft } from "./draft.ts";
 import { generatedEtc, hostEtc } from "./etc.ts";
 import { copyFile, link, writeFile } from "./files.ts";
 import type { Check } from "./plan.ts";
@@ -12,6 +12,7 @@ import { linkSystemDirectories } from "./root.ts";
 import { chooseShowing, isClosed, needsTranslation, showHostTree } from "./translate.ts";
 import { type Attributes, attach, attributeNames, makeFileSystem } from "./trees.ts";
 import { isBelow, isShown, placesInside } from "./visible.ts";
+import { authorMounts, RESERVED, type Wanted } from "./wanted-mounts.ts";
 
 export function mountAll(draft: Draft): void {
   const { root } = draft.spec.filesystem;
@@ -21,15 +22,10 @@ export function mountAll(draft: Draft): void {
       mountOne(draft, { mount, pointer: "/filesystem/root", reason: "part of a system root" });
     for (const path of hostEtc(draft, "file")) copyFile(draft, path);
   }
-  const wanted = draft.spec.filesystem.mounts.map((mount, index) => ({
-    mount,
-    pointer: `/filesystem/mounts/${index}`,
-    reason: "",
-  }));
+  checkWorkdir(draft);
+  const wanted = authorMounts(draft.spec, draft.request.cwd);
   // A mount below another one comes after it, whatever order they were written in.
-  draft.mounts.push(
-    ...[...wanted, ...workdirMount(draft), ...closureMounts(draft), ...commandMount(draft)].toSorted(byDepth),
-  );
+  draft.mounts.push(...[...wanted, ...closureMounts(draft), ...commandMount(draft)].toSorted(byDepth));
   for (const entry of draft.mounts) mountOne(draft, entry);
 }
 
@@ -186,32 +182,15 @@ function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, 
   attach(draft, "init.mounts", decision, id, tree, mount.target, "directory", ours ? "no-links" : "in-root");
 }
 
-/** Directories that a sandbox has of its own. */
-const RESERVED: readonly string[] = ["/", "/dev", "/proc"];
-
-/** `filesystem.workdir`: the caller's directory at its own path. */
-function workdirMount(draft: Draft): readonly Wanted[] {
-  const { workdir } = draft.spec.filesystem;
-  if (workdir === "none") return [];
+function checkWorkdir(draft: Draft): void {
   const path = draft.request.cwd;
-  if (RESERVED.includes(path)) {
-    draft.problem({
-      kind: "profile-contradiction",
-      pointer: "/filesystem/workdir",
-      message: `the working directory is ${path}, which the sandbox makes itself`,
-      hint: "start it in the directory that the command works in",
-    });
-    return [];
-  }
-  const mount: Mount = {
-    type: "bind",
-    source: path,
-    target: path,
-    readOnly: workdir === "ro",
-    noExec: false,
-    optional: false,
-  };
-  return [{ mount, pointer: "/filesystem/workdir", reason: "the working directory, at its own path" }];
+  if (draft.spec.filesystem.workdir === "none" || !RESERVED.includes(path)) return;
+  draft.problem({
+    kind: "profile-contradiction",
+    pointer: "/filesystem/workdir",
+    message: `the working directory is ${path}, which the sandbox makes itself`,
+    hint: "start it in the directory that the command works in",
+  });
 }
 
 /** Links are shown as links: a program finds its own libraries by the place it really lies in ($ORIGIN). */

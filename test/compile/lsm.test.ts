@@ -41,6 +41,71 @@ describe("where the kernel enforces neither module", () => {
   });
 });
 
+describe("the profile that is made from this one", () => {
+  const made = (request: Case) => planOf(request).supervisor.apparmor;
+  const without = (reason: string): HostFacts => {
+    const host = recordedHost(APPARMOR);
+    const { apparmor } = host.lsm;
+    const load = { available: false, reason, fix: "" } as const;
+    return { ...host, lsm: { selinux: null, apparmor: apparmor === null ? null : { ...apparmor, load } } };
+  };
+
+  test("is loaded under the name that the payload asks for", () => {
+    const policy = made({ host: APPARMOR });
+    expect(policy?.name).toMatch(/^sandbox-strict-[0-9a-f]{12}$/);
+    expect(written({ host: APPARMOR })).toContain(`exec ${policy?.name}`);
+    expect(decisionOf({ host: APPARMOR })).toMatchObject({
+      status: "full",
+      check: { kind: "label", expected: `${policy?.name} (enforce)` },
+    });
+  });
+
+  test("has what this command needs", () => {
+    const command = "/srv/tool";
+    const paths = { [command]: { type: "file" } } as const;
+    expect(made({ host: APPARMOR, command, paths })?.text).toContain("  /srv/tool{,/,/**} mrkix,\n");
+    expect(made({ host: APPARMOR, command: "tool" })?.text).toBe(made({ host: APPARMOR })?.text);
+  });
+
+  test("is not for who may not load it, and the decision says why", () => {
+    const host = without("it is not allowed");
+    expect(made({ host })).toBeNull();
+    expect(written({ host })).toEqual([]);
+    expect(decisionOf({ host })).toMatchObject({
+      status: "none",
+      reason: "it is not allowed; lsm.apparmorProfile takes one that is loaded already",
+    });
+    const refused = planFor({ host, overrides: { "/require/lsm": "full" } });
+    expect(refused.ok ? [] : refused.problems).toMatchObject([{ pointer: "/require/lsm" }]);
+  });
+
+  test("is stacked on a profile that holds the caller, and may then be refused by it unless it is required", () => {
+    const host = confined("outer");
+    expect(decisionOf({ host })).toMatchObject({
+      status: "partial",
+      reason: expect.stringContaining("where outer does not allow that, it alone holds the payload"),
+    });
+    const lenient = planOf({ host }).program.roles.payload.steps;
+    expect(lenient.find((step) => step.kind === "call" && step.id === "label.set")).toMatchObject({
+      onError: "continue",
+    });
+    const required = { host, overrides: { "/require/lsm": "full" } };
+    expect(decisionOf(required)).toMatchObject({ status: "full" });
+    const strict = planOf(required).program.roles.payload.steps;
+    expect(strict.find((step) => step.kind === "call" && step.id === "label.set")).toMatchObject({
+      onError: "fail",
+    });
+  });
+
+  test("is no launcher's by itself, unless the profile counts on its being loaded", () => {
+    expect(decisionOf({ host: APPARMOR, mode: "standalone" })).toMatchObject({ status: "none" });
+    const asked = { host: APPARMOR, mode: "standalone", overrides: { "/lsm/type": "apparmor" } } as const;
+    expect(made(asked)).toBeNull();
+    expect(written(asked)).toContain(`exec ${made({ host: APPARMOR })?.name}`);
+    expect(decisionOf(asked)?.reason).toMatch(/must be loaded before/);
+  });
+});
+
 test.each([
   ["apparmor", SELINUX, "this kernel does not enforce AppArmor, but SELinux"],
   ["selinux", APPARMOR, "this kernel does not enforce SELinux, but AppArmor"],

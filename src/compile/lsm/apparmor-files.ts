@@ -4,8 +4,8 @@
  * is mounted tighter than what it lies in gets a deny, unless something looser lies below it.
  */
 import type { Spec } from "../../profile/spec.ts";
-import type { Wanted } from "../draft.ts";
 import { isBelow } from "../visible.ts";
+import type { Wanted } from "../wanted-mounts.ts";
 
 /** A mount, and the field that asked for it. */
 export type PlacedMount = Pick<Wanted, "mount" | "pointer">;
@@ -238,11 +238,13 @@ const inOrder = (letters: string): string =>
 /** Only what is a word to the parser may stand without quotes. */
 const quote = (glob: string): string => (/^[\w/.,{}[\]^*+:-]+$/.test(glob) ? glob : `"${glob}"`);
 
-/** A path as a pattern that means only itself (apparmor.d(5), Globbing). "@" would begin a variable. */
+/** A path as a pattern that means only itself (apparmor.d(5), Globbing). "@" would begin a variable, a quote end the text. */
 function escapeGlob(path: string): string {
-  return path.replace(/[\\*?[\]{}^,"@]|\p{Cc}/gu, (character) => {
-    if (character === "@") return "[@]";
-    if (/[\p{Cc}"]/u.test(character)) return `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`;
-    return `\\${character}`;
+  return path.replaceAll(/./gsu, (character) => {
+    const code = character.charCodeAt(0);
+    if (code < 0x20 || code === 0x7f || character === '"') return `\\${code.toString(8).padStart(3, "0")}`;
+    return SPECIAL.includes(character) ? `\\${character}` : character;
   });
 }
+
+const SPECIAL = "\\*?[]{}^,@";

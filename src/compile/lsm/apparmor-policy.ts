@@ -3,11 +3,11 @@
  * not. Takes a resolved profile, what is mounted and what the filter lets through; gives the same text for the same input. Stands for the
  * payload alone: nothing enters it but by the launcher's word at execve.
  */
-import { formatPlace } from "../../problems.ts";
+import { formatPlace, type Provenance } from "../../problems.ts";
 import { locate } from "../../profile/provenance.ts";
 import type { ResolvedProfile } from "../../profile/spec.ts";
-import type { Reach, SocketFamily } from "../seccomp/reach.ts";
-import { SOCKET_TYPES } from "../seccomp/reach.ts";
+import { type Admits, admittedBy } from "../seccomp/admits.ts";
+import { SOCKET_TYPES, type SocketFamily, socketKinds } from "../seccomp/socket-kinds.ts";
 import { fileRules, type PlacedMount, type RuleGroup } from "./apparmor-files.ts";
 
 export interface AppArmorPolicy {
@@ -16,13 +16,14 @@ export interface AppArmorPolicy {
   readonly text: string;
 }
 
+/** Version of the policy language: apparmor_parser 3 knows the first, 4 knows both. */
+export type AppArmorAbi = "3.0" | "4.0";
+
 export interface PolicyRequest {
   readonly profile: ResolvedProfile;
   /** Everything that is mounted into the root. */
   readonly mounts: readonly PlacedMount[];
-  readonly reach: Reach;
-  /** Version of the policy language. */
-  readonly abi: "3.0" | "4.0";
+  readonly abi: AppArmorAbi;
   /** SHA-256 of a text in hexadecimal. */
   readonly digest: (text: string) => string;
 }
@@ -55,9 +56,14 @@ ${groups.map((group) => describe(profile, group)).join("\n")}}
 }
 
 function describe(profile: ResolvedProfile, { pointer, why, rules }: RuleGroup): string {
-  const where = locate(profile, pointer);
-  const place = where.kind === "profile" ? formatPlace(where) : `${pointer} (${formatPlace(where)})`;
-  return printable(`  # ${why}: ${place}`) + rules.map((rule) => `\n  ${rule}`).join("") + "\n";
+  const head = printable(`  # ${why} (${placeOf(locate(profile, pointer), pointer)})`);
+  return `${[head, ...rules.map((rule) => `  ${rule}`)].join("\n")}\n`;
+}
+
+/** A file by its name alone: the same text wherever profiles are installed. */
+function placeOf(where: Provenance, pointer: string): string {
+  if (where.kind !== "profile") return `${formatPlace(where)}, ${pointer}`;
+  return `${where.file.slice(where.file.lastIndexOf("/") + 1)}:${where.line} ${pointer}`;
 }
 
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, "?");
@@ -79,17 +85,17 @@ function capabilityRules({ profile }: PolicyRequest): RuleGroup {
   };
 }
 
-const CLONE_NEWUSER = 0x1000_0000n;
+const CLONE_NEWUSER = 0x1000_0000;
 const TRACING_CALLS = ["ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"];
 const MOUNT_CALLS = ["mount", "fsmount", "open_tree", "move_mount", "mount_setattr"];
 
 /** Rules that stand for system calls: there when the filter lets the call through and the profile gives what it takes. */
-function callRules({ profile, reach, abi }: PolicyRequest): readonly RuleGroup[] {
+function callRules({ profile, abi }: PolicyRequest): readonly RuleGroup[] {
   const group = (why: string, rules: readonly string[]): RuleGroup => ({ pointer: "/seccomp", why, rules });
-  const lets = (names: readonly string[]): boolean => names.some((name) => reach.lets(name));
+  const admits: Admits = admittedBy(profile);
+  const lets = (names: readonly string[]): boolean => names.some((name) => admits(name));
   const admin = profile.spec.capabilities.bounding.includes("CAP_SYS_ADMIN");
-  const namespaces =
-    reach.lets("unshare", [CLONE_NEWUSER]) || reach.lets("clone", [CLONE_NEWUSER]) || reach.lets("clone3");
+  const namespaces = admits("unshare", CLONE_NEWUSER) || admits("clone", CLONE_NEWUSER) || admits("clone3");
   // Classes that the older language does not know are not mediated under it.
   const newer = (rule: string): readonly string[] => (abi === "3.0" ? [] : [rule]);
   return [
@@ -111,9 +117,10 @@ function callRules({ profile, reach, abi }: PolicyRequest): readonly RuleGroup[]
 }
 
 /** Sockets of the kinds that the filter lets be made. Local ones reach own processes; what was inherited may be used to the end. */
-function networkRules({ reach }: PolicyRequest): RuleGroup {
+function networkRules({ profile }: PolicyRequest): RuleGroup {
   const families = new Map<SocketFamily, string[]>();
-  for (const { family, type } of reach.sockets) families.set(family, [...(families.get(family) ?? []), type]);
+  for (const { family, type } of socketKinds(profile))
+    families.set(family, [...(families.get(family) ?? []), type]);
   const all = Object.keys(SOCKET_TYPES).length;
   const rules = [...families].flatMap(([family, types]) =>
     types.length === all ? [`network ${family},`] : types.map((type) => `network ${family} ${type},`),

@@ -3,9 +3,7 @@
  * its digest before the launch. Never loosens what holds the caller: on a confined one the payload's profile is stacked.
  */
 import type { AppArmorFacts } from "../../host/facts.ts";
-import { locate } from "../../profile/provenance.ts";
 import type { Draft } from "../draft.ts";
-import { reachOf } from "../seccomp/reach.ts";
 import { type AppArmorPolicy, writeAppArmor } from "./apparmor-policy.ts";
 import { lacksProc, setLabelOnExec } from "./label.ts";
 
@@ -15,7 +13,15 @@ export function confineByAppArmor(draft: Draft): boolean {
   if (facts === null) return false;
   const { apparmorProfile } = draft.spec.lsm;
   const lacking = lacksProc(draft) ?? (apparmorProfile === null ? lacksLoading(draft, facts) : null);
-  const policy = lacking !== null || apparmorProfile !== null ? null : makePolicy(draft, facts);
+  const policy =
+    lacking !== null || apparmorProfile !== null
+      ? null
+      : writeAppArmor({
+          profile: draft.profile,
+          mounts: draft.mounts,
+          abi: facts.abi ?? "3.0",
+          digest: draft.target.digest,
+        });
   const name = apparmorProfile ?? policy?.name ?? null;
   if (lacking !== null || name === null) {
     draft.decide({
@@ -40,28 +46,6 @@ function lacksLoading(draft: Draft, { load }: AppArmorFacts): string | null {
   // Wherever it runs later: asked for by name, it may count on somebody having loaded it there.
   if (draft.spec.lsm.type === "apparmor") return null;
   return 'a launcher without a supervisor loads no AppArmor profile; with lsm.type "apparmor" it takes one that is loaded already';
-}
-
-/** The profile's own policy; null when its filter has problems, which are reported where it is compiled. */
-function makePolicy(draft: Draft, facts: AppArmorFacts): AppArmorPolicy | null {
-  const { profile, host, target } = draft;
-  const reach = reachOf(profile.spec.seccomp, {
-    arch: host.arch,
-    capabilities: profile.spec.capabilities.bounding,
-    kernel: host.kernel,
-    locate: (pointer) => locate(profile, pointer),
-  });
-  if (!reach.ok) {
-    draft.problems.push(...reach.problems);
-    return null;
-  }
-  return writeAppArmor({
-    profile,
-    mounts: draft.mounts,
-    reach: reach.value,
-    abi: facts.abi ?? "3.0",
-    digest: target.digest,
-  });
 }
 
 function enterProfile(
