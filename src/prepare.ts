@@ -4,13 +4,16 @@
  */
 
 import { blockDevicePath, partitionMark } from "./compile/cgroup-limits.ts";
+import { foreignWrites } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
 import type { HostFacts, RequestFacts } from "./host/facts.ts";
-import { probeCommand, probePaths } from "./host/request.ts";
+import { errorCode } from "./host/files.ts";
+import { claimForWrites } from "./host/kept-writes.ts";
+import { type Layers, probeCommand, probePaths } from "./host/request.ts";
 import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
-import { type Provenance, unwrap } from "./problems.ts";
+import { ProfileError, type Provenance, unwrap } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
 import type { ProfileFiles, ProfileRequest } from "./profile/resolve.ts";
 import type { Stages } from "./stages.ts";
@@ -80,7 +83,9 @@ export class Preparation {
     // A closure is found from the command: a launcher that takes any command would show none of them.
     const { root } = this.brief.spec.filesystem;
     const known = argv ?? (root.type === "closure" && this.mode === "standalone" ? [] : null);
-    return (await this.#stages()).launcher(argv, this.#facts(known), []);
+    const launcher = await (await this.#stages()).launcher(argv, this.#facts(known), []);
+    claimWrites(this.brief);
+    return launcher;
   }
 
   /** All that a run of this command with these terminals takes. Rejects with ProfileError. */
@@ -88,9 +93,9 @@ export class Preparation {
     const facts = this.#facts(argv);
     const key = this.#cache?.launchKey(this.#key, this.brief, facts, terminals) ?? "";
     const kept = this.#cache?.readLaunch(key);
-    if (kept != null) return kept;
-    const parts = await (await this.#stages()).parts(argv, facts, terminals);
-    this.#cache?.writeLaunch(key, parts);
+    const parts = kept ?? (await (await this.#stages()).parts(argv, facts, terminals));
+    if (kept == null) this.#cache?.writeLaunch(key, parts);
+    claimWrites(this.brief);
     return parts;
   }
 
@@ -105,7 +110,7 @@ export class Preparation {
       ...(command?.closure ?? []),
       ...(command?.hostPath == null ? [] : [command.hostPath, ...placesInside(brief.spec, command.hostPath)]),
     ];
-    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more), layerPaths(brief)), command };
+    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more), layers(brief)), command };
   }
 }
 
@@ -145,10 +150,28 @@ function namedPaths(
 }
 
 /** Of these, the directories that become layers of an overlay. */
-function layerPaths({ spec }: ProfileBrief): readonly string[] {
+function layers({ spec }: ProfileBrief): Layers {
   const { root, write } = spec.filesystem;
-  return [
-    ...(root.type === "directory" ? [root.path] : []),
-    ...(typeof write === "object" ? [write.directory] : []),
-  ];
+  return {
+    root: root.type === "directory" ? root.path : null,
+    writes: typeof write === "object" ? write.directory : null,
+  };
+}
+
+/** Before a launcher that keeps writes is made: its directory is empty or ours, and bears our mark from then on. */
+function claimWrites(brief: ProfileBrief): void {
+  const { writes } = layers(brief);
+  if (writes === null) return;
+  const problem = { where: brief.write, pointer: "/filesystem/write" };
+  let ours: boolean;
+  try {
+    ours = claimForWrites(writes);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    const message = `${writes} cannot be marked as a directory that keeps writes: ${code}`;
+    const hint = "choose a directory that you may write to";
+    throw new ProfileError([{ ...problem, kind: "path-missing", message, hint }]);
+  }
+  if (!ours) throw new ProfileError([{ ...problem, ...foreignWrites(writes) }]);
 }

@@ -23,9 +23,10 @@ import { TOOL } from "./version.ts";
 export interface ProfileBrief {
   readonly spec: Omit<Spec, "seccomp">;
   readonly sources: ResolvedProfile["sources"];
-  /** Origins of `/audit` and `/audit/redact`. */
+  /** Origins of `/audit`, `/audit/redact` and `/filesystem/write`. */
   readonly audit: Provenance;
   readonly redact: Provenance;
+  readonly write: Provenance;
 }
 
 /** One way to run it, ready to be made executable. */

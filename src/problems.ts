@@ -51,6 +51,7 @@ export const PROBLEM_TITLES = {
   "flag-invalid": "A command-line option is wrong",
   "command-missing": "No command was given",
   "path-missing": "A path on the host does not exist",
+  "writes-foreign": "The directory for kept writes holds something else",
   "seccomp-unknown-syscall": "A system call or group is not known",
   "seccomp-rule": "A seccomp rule cannot be expressed",
   "seccomp-miscompiled": "The emitted filter does not do what the profile says",

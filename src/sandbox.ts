@@ -9,11 +9,13 @@ import { isatty } from "node:tty";
 import { type AuditLog, openAudit } from "./audit/log.ts";
 import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
+import { WRITES_LOCK_STEP } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
 import type { Decision, LaunchPlan, SupervisorPlan } from "./compile/plan.ts";
 import { removeUnusedPolicies, usePolicy } from "./host/apparmor-use.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
+import { findWriter } from "./host/kept-writes.ts";
 import { probeHost } from "./host/probe.ts";
 import { claimIds } from "./id-ranges.ts";
 import { launch } from "./launch/launch.ts";
@@ -25,7 +27,7 @@ import { unstarted } from "./launch/unstarted.ts";
 import { Preparation } from "./prepare.ts";
 import type { ProfileBrief } from "./prepared-cache.ts";
 import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.ts";
-import type { Override, Resources } from "./profile/spec.ts";
+import type { Override, Resources, Write } from "./profile/spec.ts";
 import { parseTime } from "./profile/units.ts";
 import { mustLog, RunLog } from "./run-log.ts";
 
@@ -182,7 +184,8 @@ class PreparedSandbox implements Sandbox {
       // The caller's own stream broke: the run has ended all the same, and the log says so.
       (error: unknown): Ending => ({ outcome: unstarted(runId, "cancelled", null), error }),
     );
-    const outcome = log.end(started.outcome, variant.prepared.plan.decisions);
+    const { write } = this.#preparation.brief.spec.filesystem;
+    const outcome = log.end(nameWriter(started.outcome, write), variant.prepared.plan.decisions);
     if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals))) variant.close();
     if ("error" in started) throw started.error;
     return outcome;
@@ -307,7 +310,20 @@ function closeWhenReady(variant: Promise<Variant>): void {
 
 /** What could not be executed may be there next time, and then has to be shown; what changed has to be looked at again. */
 function restsOnOldFacts({ launchError }: Outcome): boolean {
-  return launchError?.call === "execve" || launchError?.errno === "ESTALE";
+  return (
+    launchError?.call === "execve" ||
+    launchError?.errno === "ESTALE" ||
+    launchError?.step.startsWith("writes.") === true
+  );
+}
+
+/** Of two runs that want to keep their writes in one directory, the second one is told about the first. */
+function nameWriter(outcome: Outcome, write: Write): Outcome {
+  const { launchError } = outcome;
+  if (launchError?.step !== WRITES_LOCK_STEP || launchError.errno !== "EAGAIN") return outcome;
+  const writer = typeof write === "object" ? findWriter(write.directory) : null;
+  if (writer === null) return outcome;
+  return { ...outcome, launchError: { ...launchError, hint: `process ${writer}: ${launchError.hint}` } };
 }
 
 /** Before anything is logged: what no kernel would take as a command line. */

@@ -12,7 +12,8 @@ import { type CompiledFilter, compileFilter } from "./kernel/filter.ts";
 import { makeSheet } from "./launch/sheet.ts";
 import type { PreparationOptions } from "./prepare.ts";
 import type { PreparedParts, ProfileBrief } from "./prepared-cache.ts";
-import { type Checked, type Provenance, unwrap } from "./problems.ts";
+import { type Checked, unwrap } from "./problems.ts";
+import { locate } from "./profile/provenance.ts";
 import { type ProfileFiles, resolveProfile } from "./profile/resolve.ts";
 import type { ResolvedProfile } from "./profile/spec.ts";
 import { toCanonicalJson } from "./program/json.ts";
@@ -36,10 +37,15 @@ export class Stages {
   }
 
   get brief(): ProfileBrief {
-    const { spec, provenance, sources } = this.profile;
+    const { spec, sources } = this.profile;
     const { seccomp: _, ...rest } = spec;
-    const audit = provenance["/audit"] ?? { kind: "default" };
-    return { spec: rest, sources, audit, redact: provenance["/audit/redact"] ?? audit };
+    return {
+      spec: rest,
+      sources,
+      audit: locate(this.profile, "/audit"),
+      redact: locate(this.profile, "/audit/redact"),
+      write: locate(this.profile, "/filesystem/write"),
+    };
   }
 
   async plan(
@@ -74,22 +80,16 @@ export class Stages {
 }
 
 async function buildFilter(
-  { spec, provenance }: ResolvedProfile,
+  profile: ResolvedProfile,
   { host, cache }: PreparationOptions,
 ): Promise<Checked<CompiledFilter> | null> {
+  const { spec } = profile;
   if (spec.seccomp === null) return null;
-  const locate = (pointer: string): Provenance => {
-    for (let at = pointer; ; at = at.slice(0, at.lastIndexOf("/"))) {
-      const found = provenance[at];
-      if (found !== undefined) return found;
-      if (at === "") return { kind: "default" };
-    }
-  };
   const target = {
     arch: host.arch,
     capabilities: spec.capabilities.bounding,
     kernel: host.kernel,
-    locate,
+    locate: (pointer: string) => locate(profile, pointer),
   };
   return compileFilter(spec.seccomp, target, cache === undefined ? {} : { cache });
 }

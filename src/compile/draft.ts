@@ -24,6 +24,7 @@ export const PHASES = {
     "start",
     "cgroup",
     "proc",
+    "writes",
     "translate",
     "terminal",
     "spawn",

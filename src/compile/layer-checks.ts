@@ -1,6 +1,7 @@
 /** Whether a host directory can be a layer of an overlay: what the kernel would refuse without a reason is refused here with one. */
 import type { PathFact } from "../host/facts.ts";
 import type { Draft } from "./draft.ts";
+import { foreignWrites } from "./foreign-writes.ts";
 import { mountsBelow } from "./layers.ts";
 import { isBelow } from "./visible.ts";
 
@@ -63,12 +64,16 @@ export function checkWriteDirectory(draft: Draft, directory: string): PathFact |
     });
     return null;
   }
-  refuseShown(draft, fact.real);
+  if (refuseShown(draft, fact.real)) return null;
+  if (fact.foreign === true) {
+    draft.problem({ pointer, ...foreignWrites(directory) });
+    return null;
+  }
   return fact;
 }
 
 /** overlayfs does not say what happens when an upper layer is changed from outside of it, and the payload would be outside. */
-function refuseShown(draft: Draft, directory: string): void {
+function refuseShown(draft: Draft, directory: string): boolean {
   if (directory === "/") {
     draft.problem({
       kind: "profile-contradiction",
@@ -77,7 +82,7 @@ function refuseShown(draft: Draft, directory: string): void {
         "writes cannot be kept in /: the sandbox's root is kept in its directory root, which is the home of the host's root",
       hint: "keep the writes in a directory of their own",
     });
-    return;
+    return true;
   }
   const { mounts, workdir } = draft.spec.filesystem;
   const writable = mounts.flatMap((mount) =>
@@ -86,13 +91,14 @@ function refuseShown(draft: Draft, directory: string): void {
   const shown = [...writable, ...(workdir === "rw" ? [draft.request.cwd] : [])].find(
     (source) => isBelow(directory, source) || isBelow(source, directory),
   );
-  if (shown === undefined) return;
+  if (shown === undefined) return false;
   draft.problem({
     kind: "profile-contradiction",
     pointer: "/filesystem/write",
     message: `${directory} keeps the writes, and ${shown} shows it to the payload, writable`,
     hint: "keep the writes in a directory that the sandbox does not show",
   });
+  return true;
 }
 
 /** Of a long list the first few: "/proc and 3 more are". */

@@ -18,6 +18,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { lockWrites } from "./kept-writes.ts";
 import { checkRootDirectory, checkWriteDirectory } from "./layer-checks.ts";
 import {
   addReadOnlyLayer,
@@ -170,6 +171,7 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
   }
   const fact = checkWriteDirectory(draft, directory);
   if (fact === null) return result("upper.clone");
+  lockWrites(draft, decision, fact);
   const tree = showHostTree(draft, decision, "upper", fact, DATA);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;

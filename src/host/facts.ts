@@ -125,6 +125,9 @@ export interface HostFacts {
   readonly timezone: string | null;
 }
 
+/** Name of the file that marks a directory as one that keeps the writes of runs: 0600, of whoever runs them. */
+export const WRITES_MARK = ".sandbox-writes";
+
 /** What the compiler must know about the paths and the command a spec names. Probed after the spec is known. */
 export interface PathFact {
   readonly type: "file" | "directory" | "device" | "other" | "missing";
@@ -136,6 +139,8 @@ export interface PathFact {
   readonly mode: number;
   /** The file system it lies on, for paths that become a layer of an overlay; null: one that serves. */
   readonly fileSystem?: FileSystemFact | null;
+  /** For the directory that is to keep the writes: whether it holds what no run of ours left there. */
+  readonly foreign?: boolean;
 }
 
 /** Facts about one run's command line, for the parts of the plan that depend on it. */

@@ -10,16 +10,27 @@ import { findClosure, findInPath } from "./closure.ts";
 import type { CommandFacts, PathFact } from "./facts.ts";
 import { probeFileSystem } from "./file-system.ts";
 import { errorCode } from "./files.ts";
+import { holdsForeignFiles } from "./kept-writes.ts";
 
-/** One fact per distinct path; keys as given. `layers` are looked at for what an overlay needs as well. Relative paths count from the process's directory. */
+/** One fact per distinct path; keys as given. Layers are looked at for what an overlay needs as well. Relative paths count from the process's directory. */
 export function probePaths(
   paths: Iterable<string>,
-  layers: Iterable<string> = [],
+  layers: Layers = { root: null, writes: null },
 ): Readonly<Record<string, PathFact>> {
   const facts: Record<string, PathFact> = {};
   for (const path of paths) facts[path] ??= probePath(path);
-  for (const path of layers) facts[path] = { ...probePath(path), fileSystem: probeFileSystem(path) };
+  for (const path of [layers.root, layers.writes])
+    if (path !== null) facts[path] = { ...probePath(path), fileSystem: probeFileSystem(path) };
+  const kept = layers.writes === null ? undefined : facts[layers.writes];
+  if (layers.writes !== null && kept !== undefined)
+    facts[layers.writes] = { ...kept, foreign: holdsForeignFiles(layers.writes) };
   return facts;
+}
+
+/** Directories that become layers of an overlay: the root, and what keeps the writes. */
+export interface Layers {
+  readonly root: string | null;
+  readonly writes: string | null;
 }
 
 function probePath(path: string): PathFact {

@@ -75,6 +75,17 @@ const RULES: readonly Rule[] = [
     hint: "standard input, output or error is a directory, and the payload could walk the host from it; redirect a file or a pipe instead",
   },
   {
+    call: ["flock"],
+    errno: ["EAGAIN"],
+    hint: "another sandbox keeps its writes there; wait for its end, or keep these in another directory",
+  },
+  {
+    call: ["openat2", "expect"],
+    errno: ["ENOENT", "ELOOP", "EPERM", "EACCES"],
+    about: /^writes\./,
+    hint: "the mark of a directory that keeps writes is gone, or is not a file of mode 0600 that is yours; choose an empty directory",
+  },
+  {
     call: ["expect"],
     errno: ["ESTALE"],
     hint: "it was replaced, or its owner changed, after the launch was prepared; run it again, and see who else may rename on the way to it",

@@ -63,6 +63,7 @@ export const MOUNT_ATTR_NOEXEC = 0x8n;
 export const MOUNT_ATTR_IDMAP = 0x100000n;
 
 export const STATX_TYPE = 1n;
+export const STATX_MODE = 2n;
 export const STATX_UID = 8n;
 export const STATX_GID = 0x10n;
 /** Bytes of struct statx, and where stx_uid (followed by stx_gid) and stx_mode lie in it. */
@@ -74,6 +75,8 @@ export const S_IFMT = 0xf000n;
 export const S_IFREG = 0x8000;
 export const S_IFDIR = 0x4000;
 export const S_IFCHR = 0x2000;
+export const LOCK_EX = 2n;
+export const LOCK_NB = 4n;
 export const PROC_SUPER_MAGIC = 0x9fa0n;
 
 export const PR_SET_PDEATHSIG = 1n;

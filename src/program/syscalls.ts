@@ -25,6 +25,7 @@ const TABLE = {
   wait4: [61, 260],
   kill: [62, 129],
   fcntl: [72, 25],
+  flock: [73, 32],
   ftruncate: [77, 46],
   chdir: [80, 49],
   fchdir: [81, 50],

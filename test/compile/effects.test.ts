@@ -152,6 +152,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 const PATHS: NonNullable<Case["paths"]> = {
+  "/sys/dev/block/8:0": { type: "directory" },
   "/data": { type: "directory" },
   "/else": { type: "directory" },
   "/srv/root": { type: "directory" },

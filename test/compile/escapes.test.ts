@@ -18,6 +18,7 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { WRITES_MARK } from "../../src/host/facts.ts";
 import { need } from "../host/needs.ts";
 import { isRoot, make, scratch } from "../library/support.ts";
 
@@ -86,6 +87,7 @@ describe("a kept write directory in which somebody planted links", () => {
     "a link as %s is refused, and what it names stays untouched",
     async (name) => {
       const kept = open();
+      writeFileSync(join(kept, WRITES_MARK), "", { mode: 0o600 });
       chmodSync(kept, 0o777);
       const victim = open();
       writeFileSync(join(victim, "f"), "of the host\n");
