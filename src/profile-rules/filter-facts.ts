@@ -5,7 +5,7 @@
  */
 import { type Abi, AUDIT_ARCH, SERVED } from "../compile/seccomp/abi.ts";
 import { generate } from "../compile/seccomp/codegen.ts";
-import { type Bpf, decode } from "../compile/seccomp/decode.ts";
+import { decode } from "../compile/seccomp/decode.ts";
 import { GROUPS } from "../compile/seccomp/groups.ts";
 import {
   type Call,
@@ -22,6 +22,7 @@ import type { FilterTarget } from "../compile/seccomp/target.ts";
 import type { Arch } from "../host/facts.ts";
 import { bug, type Checked } from "../problems.ts";
 import type { SeccompSpec } from "../profile/spec.ts";
+import { type Meaning, Prover } from "../prove/prover.ts";
 import { findAllowed } from "./ask.ts";
 
 /** A kernel that has everything: rules for newer kernels count. */
@@ -35,7 +36,9 @@ export interface FilterFacts {
   readonly spec: SeccompSpec;
   readonly target: FilterTarget;
   readonly policy: FilterPolicy;
-  readonly bpf: Bpf;
+  /** Of the emitted filter; equal to that of the rules. */
+  readonly meaning: Meaning;
+  readonly prover: Prover;
 }
 
 /** Which calls are meant. */
@@ -77,7 +80,12 @@ export function filterFacts(
     }
     const decoded = decode(bytes);
     if (!decoded.ok) return bug(`the emitter made a filter that does not decode: ${decoded.reason}`);
-    filters.push({ arch, spec, target, policy, bpf: decoded.bpf });
+    const prover = new Prover();
+    const meaning = prover.filter(decoded.bpf);
+    const equal = prover.equal(meaning, prover.rules(policy));
+    if ("reason" in meaning || equal.kind !== "proved")
+      return bug(`the filter of ${arch} is not proved: ${JSON.stringify(equal)}`);
+    filters.push({ arch, spec, target, policy, meaning, prover });
   }
   return { ok: true, value: filters };
 }
@@ -90,7 +98,7 @@ export function whatIsAllowed(filters: readonly FilterFacts[], question: Questio
       for (const name of question.names) {
         const nr = syscallTable(abi).numbers.get(name);
         if (nr === undefined) continue;
-        const words = findAllowed(filter.policy, filter.bpf, abi, nr, question.conditions ?? []);
+        const words = findAllowed(filter.prover, filter.meaning, abi, nr, question.conditions ?? []);
         if (words === null) continue;
         const { verdict, pointer } = deciding(filter, abi, name, words);
         return { abi, name, words, verdict, pointer };
