@@ -14,6 +14,7 @@ import { unwrap } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
 import { resolveProfile } from "./profile/resolve.ts";
 import type { Override } from "./profile/spec.ts";
+import { exposureOf } from "./profile-rules/exposure.ts";
 import { fileOf, type ProfileFacts, profileFacts } from "./profile-rules/facts.ts";
 import { PROFILE_RULES } from "./profile-rules/registry.ts";
 import { TOOL } from "./version.ts";
@@ -63,9 +64,12 @@ export function gateProfiles(request: GateRequest): Checked<Gated> {
       profileFiles(),
     );
     const facts = resolved.ok ? profileFacts(resolved.value) : resolved;
-    if (resolved.ok && facts.ok)
-      subjects.push({ subject, file: fileOf(resolved.value), notes: [], facts: facts.value });
-    else if (!facts.ok) failures.push({ subject, file: name, problems: facts.problems });
+    if (resolved.ok && facts.ok) {
+      const { score, band } = exposureOf(facts.value);
+      const notes = [`exposure ${score.toFixed(1)} of 10 (${band})`];
+      subjects.push({ subject, file: fileOf(resolved.value), notes, facts: facts.value });
+    }
+    if (!facts.ok) failures.push({ subject, file: name, problems: facts.problems });
   }
   const judgement: Judgement<ProfileFacts> = {
     tool: TOOL,

@@ -2,33 +2,54 @@
  * Finds a call that a filter lets through among those of a question. An answer of none is a proof: the filter is taken as a function of every bit
  * of a call (src/prove), not tried on some.
  */
-import type { Abi } from "../compile/seccomp/abi.ts";
-import { AUDIT_ARCH } from "../compile/seccomp/abi.ts";
+import { type Abi, AUDIT_ARCH } from "../compile/seccomp/abi.ts";
 import { type Call, type Condition, type Verdict, WORD } from "../compile/seccomp/ir.ts";
-import { exampleOf } from "../prove/call-bits.ts";
+import { exampleOf, NUMBER_LEVEL, withWord } from "../prove/call-bits.ts";
+import type { Diagram } from "../prove/diagram.ts";
 import { type Meaning, type Prover, permission } from "../prove/prover.ts";
 import { meaningOfCondition } from "../prove/rules.ts";
 
 /** Whether a verdict lets the call happen, or leaves it to somebody who may. */
 export const lets = (verdict: Verdict): boolean => permission(verdict) > 0;
 
-/** The call with the smallest arguments, or null when there is none. Throws Undecided where the diagrams grow past their limit. */
-export function findAllowed(
-  prover: Prover,
-  meaning: Meaning,
-  abi: Abi,
-  nr: number,
-  question: readonly Condition[],
-): Call | null {
-  const d = prover.diagrams;
-  const rest = prover.ofCall(meaning, abi, nr);
-  const allowed = d.where(rest, rest, lets);
-  const words = exampleOf(
-    d,
-    question.reduce((all, condition) => d.and(all, meaningOfCondition(d, condition)), allowed),
-  );
-  if (words === null) return null;
-  words[WORD.arch] = AUDIT_ARCH[abi];
-  words[WORD.nr] = nr;
-  return words;
+/** A filter that is asked many questions: what they have in common is computed once. */
+export class Asked {
+  readonly prover: Prover;
+  readonly meaning: Meaning;
+  readonly #through = new Map<Abi, Diagram>();
+  readonly #allowed = new Map<Diagram, Diagram>();
+
+  constructor(prover: Prover, meaning: Meaning) {
+    this.prover = prover;
+    this.meaning = meaning;
+  }
+
+  /** What is left of the filter for one call: a function of its arguments. */
+  ofCall(abi: Abi, nr: number): Diagram {
+    let through = this.#through.get(abi);
+    if (through === undefined) {
+      through = this.prover.through(this.meaning, abi);
+      this.#through.set(abi, through);
+    }
+    return withWord(this.prover.diagrams, through, NUMBER_LEVEL, nr);
+  }
+
+  /** The call of a question with the smallest arguments, or null when there is none. Throws Undecided where the diagrams grow past their limit. */
+  findAllowed(abi: Abi, nr: number, question: readonly Condition[]): Call | null {
+    const d = this.prover.diagrams;
+    const rest = this.ofCall(abi, nr);
+    let allowed = this.#allowed.get(rest);
+    if (allowed === undefined) {
+      allowed = d.where(rest, rest, lets);
+      this.#allowed.set(rest, allowed);
+    }
+    const words = exampleOf(
+      d,
+      question.reduce((all, condition) => d.and(all, meaningOfCondition(d, condition)), allowed),
+    );
+    if (words === null) return null;
+    words[WORD.arch] = AUDIT_ARCH[abi];
+    words[WORD.nr] = nr;
+    return words;
+  }
 }

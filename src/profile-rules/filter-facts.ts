@@ -22,8 +22,8 @@ import type { FilterTarget } from "../compile/seccomp/target.ts";
 import type { Arch } from "../host/facts.ts";
 import { bug, type Checked } from "../problems.ts";
 import type { SeccompSpec } from "../profile/spec.ts";
-import { type Meaning, Prover } from "../prove/prover.ts";
-import { findAllowed } from "./ask.ts";
+import { Prover } from "../prove/prover.ts";
+import { Asked } from "./ask.ts";
 
 /** A kernel that has everything: rules for newer kernels count. */
 export const NEWEST_KERNEL = { major: 99, minor: 0 };
@@ -36,9 +36,8 @@ export interface FilterFacts {
   readonly spec: SeccompSpec;
   readonly target: FilterTarget;
   readonly policy: FilterPolicy;
-  /** Of the emitted filter; equal to that of the rules. */
-  readonly meaning: Meaning;
-  readonly prover: Prover;
+  /** The emitted filter, which is proved to do what the rules say. */
+  readonly asked: Asked;
 }
 
 /** Which calls are meant. */
@@ -85,7 +84,7 @@ export function filterFacts(
     const equal = prover.equal(meaning, prover.rules(policy));
     if ("reason" in meaning || equal.kind !== "proved")
       return bug(`the filter of ${arch} is not proved: ${JSON.stringify(equal)}`);
-    filters.push({ arch, spec, target, policy, meaning, prover });
+    filters.push({ arch, spec, target, policy, asked: new Asked(prover, meaning) });
   }
   return { ok: true, value: filters };
 }
@@ -98,7 +97,7 @@ export function whatIsAllowed(filters: readonly FilterFacts[], question: Questio
       for (const name of question.names) {
         const nr = syscallTable(abi).numbers.get(name);
         if (nr === undefined) continue;
-        const words = findAllowed(filter.prover, filter.meaning, abi, nr, question.conditions ?? []);
+        const words = filter.asked.findAllowed(abi, nr, question.conditions ?? []);
         if (words === null) continue;
         const { verdict, pointer } = deciding(filter, abi, name, words);
         return { abi, name, words, verdict, pointer };

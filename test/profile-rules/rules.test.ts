@@ -240,6 +240,7 @@ const VIOLATIONS: readonly (readonly [
   ],
   ["audit-required", [["/audit/onFailure", "continue"]], ["audit"]],
   ["fails-closed", [["/require/seccomp", "none"]], ["seccomp"]],
+  ["exposure-limit", [["/seccomp", null]], ["exposure"]],
 ];
 
 describe("a rule finds", () => {

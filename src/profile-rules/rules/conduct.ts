@@ -1,5 +1,6 @@
 /** Rules about what surrounds a run: its environment, its log, and what happens where a host gives less. */
 import { CONTROLS } from "../../profile/spec.ts";
+import { exposureOf } from "../exposure.ts";
 import { man, type ProfileRule, profileRule, violation } from "../profile-rule.ts";
 
 /** Names under which secrets are usually passed. */
@@ -68,6 +69,32 @@ export const CONDUCT: readonly ProfileRule[] = [
       for (const control of CONTROLS)
         if (facts.spec.require[control] === "none" && !except.includes(control))
           yield violation(facts, control, `${control} may be missing without a word`, `/require/${control}`);
+    },
+  }),
+  profileRule({
+    id: "exposure-limit",
+    title: "The exposure score is within its limit",
+    rationale:
+      "The score sums up what a profile permits, from 0 to 10. It never rises when something is taken away, so that a limit on it stops slow growth that no single rule sees.",
+    remediation:
+      "See the parts of the score with sandbox profile explain, and close the largest that is not needed.",
+    references: [],
+    options: {
+      max: { type: "integer", default: 2, about: "the highest score accepted, in whole points" },
+    },
+    *check(facts, { max }) {
+      const { score, band, parts } = exposureOf(facts);
+      if (score <= max) return;
+      const [largest] = parts.toSorted((a, b) => b.points - a.points);
+      yield {
+        ...violation(
+          facts,
+          "exposure",
+          `the exposure is ${score} of 10 (${band}), more than ${max}; the largest part: ${largest?.about}`,
+          "",
+        ),
+        amount: score,
+      };
     },
   }),
 ];
