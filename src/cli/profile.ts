@@ -9,6 +9,7 @@ import type { ProfileRequest } from "../profile/resolve.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { complain, print } from "./output.ts";
+import { explainCommand } from "./profile-explain.ts";
 import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
 
 /** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
@@ -86,6 +87,7 @@ export function profileCommand(finish: (status: number) => void): Command {
       ["sandbox profile export strict --to selinux", "its module of SELinux policy"],
     ),
   );
+  command.addCommand(explainCommand(finish));
   return addExamples(command, ["sandbox profile list", "what there is"]);
 }
 

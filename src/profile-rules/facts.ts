@@ -4,7 +4,7 @@
  */
 import { RET } from "../compile/seccomp/ir.ts";
 import type { Place } from "../gate/rule.ts";
-import type { Checked } from "../problems.ts";
+import type { Checked, Provenance } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
 import { type Allowed, type FilterFacts, filterFacts, type Question, whatIsAllowed } from "./filter-facts.ts";
@@ -18,6 +18,8 @@ export interface ProfileFacts {
   readonly capabilities: ReadonlyMap<string, string>;
   /** Host paths that are shown inside, and places inside that can be written. */
   readonly paths: readonly OpenPath[];
+  /** Where a field was written. */
+  origin(pointer: string): Provenance;
   /** Where a field was decided: its line, and, when that is in another file, the line that brought it in. */
   at(pointer: string): readonly Place[];
   /** A call of the question that gets through; null: none. Without a filter every call does. */
@@ -40,6 +42,7 @@ export function profileFacts(profile: ResolvedProfile): Checked<ProfileFacts> {
       filters: filters.value,
       capabilities: capabilitiesOf(spec),
       paths: openPaths(spec),
+      origin: (pointer) => locate(profile, pointer),
       at: (pointer) => placesOf(profile, pointer),
       allowed(question) {
         if (spec.seccomp === null) return unfiltered(question);
