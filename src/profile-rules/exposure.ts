@@ -27,7 +27,7 @@ interface Part {
   readonly about: string;
   readonly weight: number;
   /** 0 nothing of it is permitted, 1 all of it. */
-  measure(facts: ProfileFacts): number;
+  readonly measure: (facts: ProfileFacts) => number;
 }
 
 export interface ExposurePart {

@@ -66,7 +66,7 @@ const complete = (...words: readonly string[]): readonly string[] => {
 describe("completion in bash", () => {
   it.each<readonly [string, readonly string[], readonly string[]]>([
     ["commands", ["pro"], ["profile"]],
-    ["commands of a command", ["profile", ""], ["list", "show", "validate", "export"]],
+    ["commands of a command", ["profile", ""], ["list", "show", "validate", "export", "explain"]],
     ["options", ["run", "--mem"], ["--memory"]],
     ["options after options with values", ["run", "--memory", "1G", "--pi"], ["--pids"]],
     ["choices", ["run", "--net", ""], ["none", "host"]],

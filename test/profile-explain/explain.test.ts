@@ -15,10 +15,10 @@ const STANDARD = factsOf("standard");
 const EXPLAINED = explain(STANDARD, []);
 
 /** The text at a place, from its column on. */
-const lineAt = ({ file, line, column }: Place): string =>
-  readFileSync(file, "utf8")
-    .split("\n")
-    [line - 1]?.slice(column - 1) ?? "";
+const lineAt = ({ file, line, column }: Place): string => {
+  const lines = readFileSync(file, "utf8").split("\n");
+  return (lines[line - 1] ?? "").slice(column - 1);
+};
 
 describe("the system calls", () => {
   it("are all there, each in one group and one state", () => {
