@@ -54,6 +54,7 @@ export const PROBLEM_TITLES = {
   "writes-foreign": "The directory for kept writes holds something else",
   "seccomp-unknown-syscall": "A system call or group is not known",
   "seccomp-rule": "A seccomp rule cannot be expressed",
+  "filter-invalid": "A file is not a filter that a kernel takes",
   "seccomp-miscompiled": "The emitted filter does not do what the profile says",
   "host-cannot": "The host cannot enforce what the profile requires",
   "compile-cannot": "A standalone launcher cannot do what the profile asks",

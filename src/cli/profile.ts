@@ -1,5 +1,5 @@
 /**
- * sandbox profile: list, show, validate and export profiles.
+ * sandbox profile: list, show, validate and export profiles. What asks, compares and proves them has files of its own.
  */
 
 import { resolve } from "node:path";
@@ -9,7 +9,11 @@ import type { ProfileRequest } from "../profile/resolve.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { complain, print } from "./output.ts";
+import { diffCommand } from "./profile-diff.ts";
+import { disasmCommand } from "./profile-disasm.ts";
 import { explainCommand } from "./profile-explain.ts";
+import { proveCommand } from "./profile-prove.ts";
+import { simulateCommand } from "./profile-simulate.ts";
 import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
 
 /** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
@@ -17,8 +21,8 @@ export const EXPORT_FORMATS = ["apparmor", "apparmor-4", "selinux"] as const;
 
 export function profileCommand(finish: (status: number) => void): Command {
   const command = new Command("profile")
-    .summary("list, show, check and export profiles")
-    .description("Lists, shows, checks and exports profiles.");
+    .summary("list, show, compare, prove and export profiles")
+    .description("Lists, shows, checks, asks, compares, proves and exports profiles.");
 
   const list = new Command("list")
     .summary("list the built-in profiles")
@@ -87,8 +91,13 @@ export function profileCommand(finish: (status: number) => void): Command {
       ["sandbox profile export strict --to selinux", "its module of SELinux policy"],
     ),
   );
-  command.addCommand(explainCommand(finish));
-  return addExamples(command, ["sandbox profile list", "what there is"]);
+  for (const make of [explainCommand, simulateCommand, disasmCommand, diffCommand, proveCommand])
+    command.addCommand(make(finish));
+  return addExamples(
+    command,
+    ["sandbox profile list", "what there is"],
+    ["sandbox profile prove strict --at-most standard", "strict permits nothing that standard forbids"],
+  );
 }
 
 /** What resolving needs; the name as given opens the messages about it. */

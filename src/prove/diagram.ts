@@ -179,10 +179,18 @@ export class Diagrams {
 
   /** Where two functions answer so that `wanted` is true of the two answers. */
   where(a: Diagram, b: Diagram, wanted: (a: number, b: number) => boolean): Diagram {
+    return this.#combine(a, b, (one, other) => (wanted(one, other) ? TRUE : FALSE));
+  }
+
+  /** The function whose answer is made of those of two others. */
+  combine(a: Diagram, b: Diagram, made: (a: number, b: number) => number): Diagram {
+    return this.#combine(a, b, (one, other) => this.answer(made(one, other)));
+  }
+
+  #combine(a: Diagram, b: Diagram, end: (a: number, b: number) => Diagram): Diagram {
     const known = new Map<number, Diagram>();
     const visit = (one: Diagram, other: Diagram): Diagram => {
-      if (this.isEnd(one) && this.isEnd(other))
-        return wanted(this.valueOf(one), this.valueOf(other)) ? TRUE : FALSE;
+      if (this.isEnd(one) && this.isEnd(other)) return end(this.valueOf(one), this.valueOf(other));
       const key = one * MOST_NODES + other;
       const found = known.get(key);
       if (found !== undefined) return found;

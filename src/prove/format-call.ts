@@ -38,3 +38,17 @@ export function formatCall(words: Call): string {
 export function formatWitness({ call, first, second }: Witness, one: string, other: string): string {
   return `${formatCall(call)}: ${one} ${formatVerdict(first)}, ${other} ${formatVerdict(second)}`;
 }
+
+/** A call as data: numbers that JSON can hold as numbers, the others as hexadecimal text. */
+export function callJson(words: Call): object {
+  const arch = words[WORD.arch] as number;
+  const nr = words[WORD.nr] as number;
+  return {
+    abi: abiThrough(arch, nr),
+    arch: hex(arch),
+    name: nameOf(arch, nr),
+    nr,
+    args: argumentsOf(words).map(hex),
+    ip: hex(pointerOf(words)),
+  };
+}

@@ -5,7 +5,7 @@
  *     const prover = new Prover();
  *     prover.atMost(prover.filter(bpf), prover.rules(policy))
  */
-import { type Abi, AUDIT_ARCH } from "../compile/seccomp/abi.ts";
+import { type Abi, AUDIT_ARCH, SERVED } from "../compile/seccomp/abi.ts";
 import type { Bpf } from "../compile/seccomp/decode.ts";
 import { evaluate } from "../compile/seccomp/evaluate.ts";
 import {
@@ -18,10 +18,11 @@ import {
   type Verdict,
   WORD,
 } from "../compile/seccomp/ir.ts";
+import type { Arch } from "../host/facts.ts";
 import { bug } from "../problems.ts";
 import * as bits from "./bits.ts";
 import { ARCH_LEVEL, answerTo, NUMBER_LEVEL, namedCall, withWord, wordBits } from "./call-bits.ts";
-import { type Diagram, Diagrams, Undecided } from "./diagram.ts";
+import { type Diagram, Diagrams, FALSE, TRUE, Undecided } from "./diagram.ts";
 import { meaningOfProgram } from "./program.ts";
 import { type Region, regionsOf } from "./regions.ts";
 import { meaningOfRules } from "./rules.ts";
@@ -92,18 +93,18 @@ export class Prover {
   }
 
   /** Whether both make the kernel do the same on every call. */
-  equal(a: Meaning | Unknown, b: Meaning | Unknown): Conclusion {
-    return this.never(a, b, (one, other) => one !== other);
+  equal(a: Meaning | Unknown, b: Meaning | Unknown, among?: Diagram): Conclusion {
+    return this.never(a, b, (one, other) => one !== other, among);
   }
 
   /** Whether `a` permits nothing that `b` forbids. */
-  atMost(a: Meaning | Unknown, b: Meaning | Unknown): Conclusion {
-    return this.never(a, b, (one, other) => permission(one) > permission(other));
+  atMost(a: Meaning | Unknown, b: Meaning | Unknown, among?: Diagram): Conclusion {
+    return this.never(a, b, (one, other) => permission(one) > permission(other), among);
   }
 
-  /** Whether there is no call whose two answers are as said. */
-  never(a: Meaning | Unknown, b: Meaning | Unknown, bad: Relation): Conclusion {
-    const found = this.examples(a, b, bad, 1);
+  /** Whether there is no call, or none among some, whose two answers are as said. */
+  never(a: Meaning | Unknown, b: Meaning | Unknown, bad: Relation, among?: Diagram): Conclusion {
+    const found = this.examples(a, b, bad, 1, among);
     if ("kind" in found) return found;
     const [witness] = found;
     return witness === undefined ? { kind: "proved" } : { kind: "refuted", witness };
@@ -120,13 +121,14 @@ export class Prover {
     b: Meaning | Unknown,
     bad: Relation,
     most: number,
+    among: Diagram = TRUE,
   ): readonly Witness[] | Unknown {
     if ("kind" in a) return a;
     if ("kind" in b) return b;
     return attempt(() => {
       const d = this.diagrams;
       const found: Witness[] = [];
-      let where = d.where(a.root, b.root, bad);
+      let where = d.and(among, d.where(a.root, b.root, bad));
       while (found.length < most) {
         const call = namedCall(d, where);
         if (call === null) break;
@@ -135,6 +137,15 @@ export class Prover {
       }
       return found;
     });
+  }
+
+  /** The calls that a machine can make: through the ABIs that its kernel may serve. */
+  callsOn(arch: Arch): Diagram {
+    const d = this.diagrams;
+    return SERVED[arch].reduce(
+      (any, abi) => d.or(any, bits.equal(d, wordBits(d, WORD.arch), bits.constant(AUDIT_ARCH[abi]))),
+      FALSE,
+    );
   }
 
   /** Every call there is, in regions that have one answer each. */

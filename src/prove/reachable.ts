@@ -38,7 +38,7 @@ export interface Answered extends Numbers {
 export function treatedNumbers(prover: Prover, meaning: Meaning, abi: Abi): readonly Treated[] | Unknown {
   return attempt(() =>
     ranges(prover.diagrams, prover.through(meaning, abi), NUMBER_LEVEL).flatMap((range) =>
-      named(abi, range.first, range.last).map((numbers) => ({ ...numbers, rest: range.rest })),
+      namedNumbers(abi, range.first, range.last).map((numbers) => ({ ...numbers, rest: range.rest })),
     ),
   );
 }
@@ -108,7 +108,7 @@ const NUMBERS_OF: Readonly<Record<Abi, readonly (readonly [number, number])[]>> 
 };
 
 /** A range of numbers, cut around those that have a name; without numbers of the other ABI of the architecture. */
-function named(abi: Abi, first: number, last: number): readonly Numbers[] {
+export function namedNumbers(abi: Abi, first: number, last: number): readonly Numbers[] {
   const found: Numbers[] = [];
   for (const [low, high] of NUMBERS_OF[abi]) {
     const end = Math.min(last, high);

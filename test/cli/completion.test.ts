@@ -66,7 +66,11 @@ const complete = (...words: readonly string[]): readonly string[] => {
 describe("completion in bash", () => {
   it.each<readonly [string, readonly string[], readonly string[]]>([
     ["commands", ["pro"], ["profile"]],
-    ["commands of a command", ["profile", ""], ["list", "show", "validate", "export", "explain"]],
+    [
+      "commands of a command",
+      ["profile", ""],
+      ["list", "show", "validate", "export", "explain", "simulate", "disasm", "diff", "prove"],
+    ],
     ["options", ["run", "--mem"], ["--memory"]],
     ["options after options with values", ["run", "--memory", "1G", "--pi"], ["--pids"]],
     ["choices", ["run", "--net", ""], ["none", "host"]],

@@ -42,12 +42,17 @@ export function normalise(spec: SeccompSpec, target: FilterTarget): Checked<Norm
     problems.push({ kind, where: locate(target, pointer), pointer, message, ...more });
   };
 
-  const fallback = readVerdict(spec.defaultAction, spec.defaultErrnoRet, "/seccomp/defaultAction", report);
   const abis = readAbis(spec, target, notes, report);
   const absent = new Set<string>();
-  const rules = spec.syscalls.map((rule, i) => readRule(rule, i, { target, abis, absent, report }));
+  const unheardOf = new Set<string>();
+  const reading: Reading = { target, abis, absent, unheardOf, report };
+  const { defaultAction, defaultErrnoRet } = spec;
+  const fallback = readVerdict(defaultAction, defaultErrnoRet, "/seccomp/defaultAction", reading);
+  const rules = spec.syscalls.map((rule, i) => readRule(rule, i, reading));
   if (absent.size > 0)
     notes.push(`left out, as ${abis.join(" and ")} has no such calls: ${[...absent].toSorted().join(", ")}`);
+  if (unheardOf.size > 0)
+    notes.push(`left out, as no kernel has such calls: ${[...unheardOf].toSorted().join(", ")}`);
   if (problems.length > 0 || fallback === null) return { ok: false, problems };
 
   const isErrno = (fallback & 0xffff0000) >>> 0 === RET.errno;
@@ -76,25 +81,34 @@ const ACTIONS: Readonly<Record<string, Verdict>> = {
   SCMP_ACT_LOG: RET.log,
   SCMP_ACT_ALLOW: RET.allow,
 };
+/** Actions that hand the call to somebody else, of which a sandbox of ours has none. */
+const SERVED_ACTIONS: Readonly<Record<string, Verdict>> = {
+  SCMP_ACT_NOTIFY: RET.notify,
+  SCMP_ACT_TRACE: RET.trace,
+};
+
 function readVerdict(
   action: string,
   errnoRet: number | undefined,
   pointer: string,
-  report: Report,
+  { target, report }: Reading,
 ): Verdict | null {
-  const base = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+  const served = Object.hasOwn(SERVED_ACTIONS, action) ? SERVED_ACTIONS[action] : undefined;
+  const ours = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+  const base = ours ?? (target.foreign === true ? served : undefined);
   if (base === undefined) {
-    const served = action === "SCMP_ACT_NOTIFY" || action === "SCMP_ACT_TRACE";
     report(
       "seccomp-rule",
       pointer,
-      served
+      served !== undefined
         ? `${action} needs a supervisor that answers, which there is none of`
         : `${action} is not a seccomp action`,
       { expected: `one of ${Object.keys(ACTIONS).join(", ")}`, ...nearest(action, Object.keys(ACTIONS)) },
     );
     return null;
   }
+  // What a tracer is told; of no matter to what is permitted.
+  if (base === RET.trace) return (base | (errnoRet ?? 0)) >>> 0;
   if (base !== RET.errno) return base;
   const number = errnoRet ?? EPERM;
   if (!Number.isInteger(number) || number < 0 || number > MAX_ERRNO) {
@@ -134,6 +148,8 @@ interface Reading {
   readonly abis: readonly Abi[];
   /** Gets the names that no enabled ABI has. */
   readonly absent: Set<string>;
+  /** Gets the names that nobody has, where those are no mistake. */
+  readonly unheardOf: Set<string>;
   readonly report: Report;
 }
 
@@ -145,7 +161,7 @@ function readRule(rule: SeccompRule, i: number, reading: Reading): readonly Name
   const { target, report } = reading;
   const at = `/seccomp/syscalls/${i}`;
   const names = rule.names.flatMap((name, n) => expand(name, `${at}/names/${n}`, reading));
-  const verdict = readVerdict(rule.action, rule.errnoRet, `${at}/action`, report);
+  const verdict = readVerdict(rule.action, rule.errnoRet, `${at}/action`, reading);
   const conditions = (rule.args ?? []).map((arg, n) => readCondition(arg, `${at}/args/${n}`, report));
   const included = applies(rule.includes, `${at}/includes`, target, report);
   const excluded = rule.excludes !== undefined && excludes(rule.excludes, `${at}/excludes`, target, report);
@@ -154,7 +170,8 @@ function readRule(rule: SeccompRule, i: number, reading: Reading): readonly Name
 }
 
 /** A group's members, the name itself, or nothing for a call of an architecture without a table. */
-function expand(name: string, pointer: string, { abis, absent, report }: Reading): readonly string[] {
+function expand(name: string, pointer: string, reading: Reading): readonly string[] {
+  const { target, abis, absent, unheardOf, report } = reading;
   if (name.startsWith("@")) {
     const members = Object.hasOwn(GROUPS, name) ? GROUPS[name] : undefined;
     if (members !== undefined) return members.calls;
@@ -169,6 +186,10 @@ function expand(name: string, pointer: string, { abis, absent, report }: Reading
   }
   if (FOREIGN_SYSCALLS.has(name)) {
     absent.add(name);
+    return [];
+  }
+  if (target.foreign === true) {
+    unheardOf.add(name);
     return [];
   }
   report("seccomp-unknown-syscall", pointer, `${name} is not a system call of any architecture`, {

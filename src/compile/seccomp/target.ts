@@ -7,6 +7,11 @@ export interface FilterTarget {
   /** The payload's bounding set, names: what `includes.caps` and `excludes.caps` ask about (as in Docker). */
   readonly capabilities: readonly string[];
   readonly kernel: { readonly major: number; readonly minor: number };
+  /**
+   * The rules were written for other programs that load filters: calls for a supervisor or tracer keep their meaning, and names of calls that no
+   * kernel has are left out with a note. In a profile of ours both are mistakes.
+   */
+  readonly foreign?: boolean;
   /** Where a field of the resolved profile was written; pointers such as `/seccomp/syscalls/3/names/0`. */
   readonly locate?: (pointer: string) => Provenance;
 }

@@ -1,0 +1,91 @@
+/**
+ * sandbox profile diff: what one policy does otherwise than another, for people and pull requests.
+ */
+import { Command, Option } from "commander";
+import type { Compared } from "../compare-policies.ts";
+import { unwrap } from "../problems.ts";
+import type { CallDifference, Direction } from "../prove/difference.ts";
+import type { Unknown } from "../prove/prover.ts";
+import { addExamples } from "./examples.ts";
+import { toJson } from "./json.ts";
+import { print } from "./output.ts";
+import {
+  addCircumstances,
+  decide,
+  MACHINES,
+  machinesOf,
+  readCircumstances,
+  sayNotes,
+  UNDECIDED,
+} from "./policy-options.ts";
+import { refuse } from "./sandbox-options.ts";
+
+interface Flags {
+  readonly format: "text" | "markdown" | "json";
+  readonly failOn?: "looser" | "different";
+  readonly arch?: string;
+}
+
+type PolicyDifference = Compared<readonly CallDifference[] | Unknown>;
+
+export function diffCommand(finish: (status: number) => void): Command {
+  const command = new Command("diff")
+    .summary("compare what two profiles do")
+    .description(
+      "Compares the system-call filters of two profiles by what they do: each difference of the second from the first is stricter, looser, incomparable " +
+        "(some arguments one, some the other) or only-errno, with a call as example. " +
+        "Ends with 0, with 1 if --fail-on says so, 2 on wrong use, 3 if it cannot be decided.",
+    )
+    .argument("<FIRST>", "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF")
+    .argument("<SECOND>", "what it is compared with")
+    .addOption(
+      new Option("--format <FORMAT>", "how to print it")
+        .choices(["text", "markdown", "json"])
+        .default("text"),
+    )
+    .addOption(
+      new Option(
+        "--fail-on <WHAT>",
+        "end with 1 if the second is looser anywhere, or different at all",
+      ).choices(["looser", "different"]),
+    )
+    .addOption(new Option("--arch <MACHINE>", "the kind of machine (default: each)").choices(MACHINES));
+  addCircumstances(command).action(async (first: string, second: string) => {
+    finish(await decide(() => diff(command, first, second)));
+  });
+  return addExamples(
+    command,
+    ["sandbox profile diff strict standard", "what standard allows more"],
+    ["sandbox profile diff old.json new.json --format markdown --fail-on looser", "for a pull request"],
+  );
+}
+
+async function diff(command: Command, first: string, second: string): Promise<number> {
+  const { format, failOn, arch } = command.opts<Flags>();
+  const { circumstances, problems } = await readCircumstances(command);
+  refuse(problems);
+  const { comparePolicies, profileFiles } = await import("../toolkit.ts");
+  const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
+  const compared = unwrap(comparePolicies(comparison, profileFiles()));
+  sayNotes(compared.flatMap((each) => [each.first, each.second]));
+  const { differencesJson, renderDifferences } = await import("./render-difference.ts");
+  print(
+    format === "json"
+      ? toJson(compared.map(differencesJson))
+      : compared.map((each) => renderDifferences(each, format)).join("\n\n"),
+  );
+  return status(compared, failOn);
+}
+
+const FAILING: Readonly<Record<NonNullable<Flags["failOn"]>, readonly Direction[]>> = {
+  looser: ["looser", "incomparable"],
+  different: ["looser", "incomparable", "stricter", "only-errno"],
+};
+
+/** What cannot be decided weighs more than what was found: something worse may be in it. */
+function status(compared: readonly PolicyDifference[], failOn: Flags["failOn"]): number {
+  if (compared.some(({ result }) => "kind" in result)) return UNDECIDED;
+  const failing = failOn === undefined ? [] : FAILING[failOn];
+  const found = compared.flatMap(({ result }) => ("kind" in result ? [] : result));
+  return found.some(({ direction }) => failing.includes(direction)) ? 1 : 0;
+}

@@ -1,0 +1,34 @@
+/**
+ * The policy toolkit as a library: re-exports only. Reads policies of ours and of others, asks them, compares and proves them; needs neither root nor a
+ * kernel, loads nothing native.
+ *
+ *     import { Prover, readPolicy } from "sandbox-runner/toolkit";
+ */
+
+export {
+  type Compared,
+  type Comparison,
+  comparePolicies,
+  provePolicies,
+  type Relation,
+} from "./compare-policies.ts";
+export { ABIS, type Abi } from "./compile/seccomp/abi.ts";
+export { type Call, call, formatVerdict, type Verdict } from "./compile/seccomp/ir.ts";
+export { meaningOf, programOf } from "./policy-input/meaning.ts";
+export {
+  type InputFilter,
+  type InputForm,
+  type InputQuestion,
+  type Note,
+  type PolicyInput,
+  readPolicy,
+} from "./policy-input/read.ts";
+export { profileFiles } from "./profile/files.ts";
+export type { FilterCertificate } from "./prove/certificate.ts";
+export { type Alternatives, formatAlternatives } from "./prove/conditions.ts";
+export { type CallDifference, type Direction, differencesOf, overall } from "./prove/difference.ts";
+export { disassemble, formatLines } from "./prove/disassemble.ts";
+export { argumentsOf, callJson, formatCall, formatWitness } from "./prove/format-call.ts";
+export { type Conclusion, ENGINE, type Meaning, Prover, type Unknown, type Witness } from "./prove/prover.ts";
+export { answeredCalls, reachableSyscalls } from "./prove/reachable.ts";
+export { machineOf, type Simulated, type Simulation, simulate } from "./simulate.ts";
