@@ -51,7 +51,7 @@ export function checkWriteDirectory(draft: Draft, directory: string): PathFact |
       pointer,
       message: `${directory} is not a directory on this host`,
       expected: "a directory to keep writes in",
-      hint: `mkdir -p ${directory}`,
+      ...(fact === undefined || fact.type === "missing" ? { hint: `mkdir -p ${directory}` } : {}),
     });
     return null;
   }

@@ -43,6 +43,15 @@ function mountOne(draft: Draft, wanted: Wanted): void {
     });
     return;
   }
+  if (wanted.mount.target !== "/dev" && isBelow(wanted.mount.target, "/dev")) {
+    draft.problem({
+      kind: "profile-contradiction",
+      pointer: wanted.pointer,
+      message: `${wanted.mount.target} is in /dev, which the sandbox makes itself`,
+      hint: "choose devices with filesystem.devices and the size of /dev/shm with filesystem.shmSize, or mount elsewhere",
+    });
+    return;
+  }
   switch (wanted.mount.type) {
     case "bind":
       bind(draft, wanted, wanted.mount);

@@ -170,6 +170,18 @@ const RULES: readonly Rule[] = [
     hint: "the kernel is older than 5.12 or something blocks the mount API; see `sandbox doctor`",
   },
   {
+    call: ["openat2"],
+    errno: ["ENOENT", "ENOTDIR", "EACCES"],
+    about: /^workdir\./,
+    hint: "no such directory is visible inside; choose another with --workdir, or show it with --bind",
+  },
+  {
+    call: ["openat2"],
+    errno: ["ENOENT"],
+    about: /\.point /,
+    hint: "there is no such place inside, and where the root is read-only none can be made; choose another target, or let the root take writes with --write ephemeral",
+  },
+  {
     call: [...MOUNT, "openat", "openat2"],
     errno: ["ENOENT"],
     hint: "the path does not exist (any more); create it or mark the mount as optional",

@@ -191,3 +191,37 @@ describe("a directory that cannot be a layer", () => {
     });
   });
 });
+
+describe("a place inside that cannot be had says what to do", () => {
+  test.each([
+    [{ type: "tmpfs", target: "/dev/shm", size: "1M" }],
+    [{ type: "bind", source: "/etc", target: "/dev/x" }],
+  ])("%o: /dev is the sandbox's own", async (mount) => {
+    const problems = await refused({ "/filesystem/mounts/-": mount });
+    expect(first(problems)).toMatch(
+      /is in \/dev, which the sandbox makes itself; choose devices .*filesystem\.shmSize/,
+    );
+  });
+
+  test("a mount point in a read-only directory", async () => {
+    const { sandbox } = await make({ "/filesystem/mounts/-": { type: "tmpfs", target: "/usr/nowhere" } });
+    const { launchError } = await sandbox.run(["true"]);
+    expect(launchError).toMatchObject({ errno: "ENOENT", target: "/usr/nowhere" });
+    expect(launchError?.hint).toContain("--write ephemeral");
+  });
+
+  test("a working directory that is not shown", async () => {
+    const { sandbox } = await make({ "/process/workdir": "/nowhere" });
+    const { launchError } = await sandbox.run(["true"]);
+    expect(launchError).toMatchObject({ errno: "ENOENT", target: "/nowhere" });
+    expect(launchError?.hint).toContain("--workdir");
+  });
+
+  test("a directory for writes that is a file is not one to be made", async () => {
+    const problems = await refused({ "/filesystem/write": { directory: "/etc/passwd" } });
+    expect(first(problems)).not.toContain("mkdir");
+    expect(first(await refused({ "/filesystem/write": { directory: "/nowhere/at/all" } }))).toContain(
+      "mkdir -p",
+    );
+  });
+});
