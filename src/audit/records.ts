@@ -8,7 +8,7 @@ import type { Decision } from "../compile/plan.ts";
 import type { HostFacts } from "../host/facts.ts";
 import type { Enforcement, LaunchErrorData, Outcome, Reason, Usage } from "../launch/outcome.ts";
 import type { Provenance } from "../problems.ts";
-import type { Control, ResolvedProfile, Status } from "../profile/spec.ts";
+import type { ResolvedProfile, Status } from "../profile/spec.ts";
 import type { Redactor } from "./redact.ts";
 
 /** Version of the record format: `v` of every line. */
@@ -67,14 +67,9 @@ export interface RunStart {
   readonly mode: "supervised" | "standalone";
 }
 
-export interface DecisionRecord {
+/** A decision of the plan, without how it is read back. */
+export interface DecisionRecord extends Omit<Decision, "check"> {
   readonly kind: "decision";
-  readonly id: string;
-  readonly control: Control;
-  readonly setting: string;
-  readonly provenance: Provenance;
-  readonly status: Status;
-  readonly reason: string;
 }
 
 /** A launch step that failed (the launch stopped there) or degraded (it went on with less). */

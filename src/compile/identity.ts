@@ -8,9 +8,10 @@
 
 import type { IdMapping } from "../profile/spec.ts";
 import { buffer, load, result } from "../program/build.ts";
-import { AT_FDCWD, O_CLOEXEC, O_PATH, O_WRONLY, OPEN_FLAGS, PROC_SUPER_MAGIC } from "../program/constants.ts";
-import type { Operand, TextPart } from "../program/program.ts";
+import { AT_FDCWD, O_CLOEXEC, O_PATH, OPEN_FLAGS, PROC_SUPER_MAGIC } from "../program/constants.ts";
+import type { TextPart } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { MAP_SIZE, writeProcFile } from "./proc-files.ts";
 
 /** Ids of a range map: 0 to 65535 inside. */
 export const RANGE_SIZE = 65536;
@@ -190,26 +191,29 @@ function lines(mappings: readonly IdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 
-const MAP_SIZE = 512;
-
 function writeMaps(draft: Draft, decision: string, maps: Maps): void {
-  const proc = openHostProc(draft, decision);
+  openHostProc(draft, decision);
   if (maps.kind === "helpers") {
     runMapHelper(draft, decision, "newuidmap", draft.host.subordinate.newuidmap ?? "", maps.uid);
     runMapHelper(draft, decision, "newgidmap", draft.host.subordinate.newgidmap ?? "", maps.gid);
     return;
   }
-  writeProcFile(draft, decision, proc, "setgroups", [{ text: "deny" }]);
+  const at = draft.phase("monitor.ids", decision);
+  const init = { pid: result("init.spawn"), shown: "init" };
+  writeProcFile(draft, at, "setgroups", "setgroups", init, "the payload can never take other groups", [
+    { text: "deny" },
+  ]);
   for (const [file, inside] of [
     ["gid_map", draft.spec.identity.gid],
     ["uid_map", draft.spec.identity.uid],
   ] as const) {
-    writeProcFile(draft, decision, proc, file, mapText(draft, maps, file, inside));
+    const text = mapText(draft, maps, file, inside);
+    writeProcFile(draft, at, file, file, init, "ids inside to ids outside", text);
   }
 }
 
 /** The host's procfs, checked to be one: writes meant for it must not land anywhere else (CVE-2019-19921, CVE-2025-52881). */
-function openHostProc(draft: Draft, decision: string): Operand {
+function openHostProc(draft: Draft, decision: string): void {
   const { O_DIRECTORY } = OPEN_FLAGS[draft.host.arch];
   const at = draft.phase("monitor.proc", decision);
   draft.buffer("statfs", 128);
@@ -231,7 +235,6 @@ function openHostProc(draft: Draft, decision: string): Operand {
     "EOPNOTSUPP",
     { target: "/proc" },
   );
-  return proc;
 }
 
 function mapText(
@@ -254,41 +257,6 @@ function mapText(
     case "claimed":
       return [{ buffer: draft.buffer(file.replace("_", "-"), MAP_SIZE, true) }];
   }
-}
-
-/** Write one file of init's directory in the host's procfs. */
-function writeProcFile(
-  draft: Draft,
-  decision: string,
-  proc: Operand,
-  file: string,
-  content: readonly TextPart[],
-): void {
-  const at = draft.phase("monitor.ids", decision);
-  const text = draft.buffer(`text.${file}`, MAP_SIZE);
-  at.format(`${file}.path`, "init's own file", "path", [
-    { decimal: result("init.spawn") },
-    { text: `/${file}` },
-  ]);
-  const opened = at.call(
-    `${file}.open`,
-    "only the monitor may write it",
-    "openat",
-    [proc, buffer("path"), O_WRONLY | O_CLOEXEC, 0],
-    { target: `/proc/<init>/${file}` },
-  );
-  const length = at.format(`${file}.text`, "one line per range", text, content);
-  const written = at.call(
-    `${file}.write`,
-    file === "setgroups" ? "the payload can never take other groups" : "ids inside to ids outside",
-    "write",
-    [opened, buffer(text), length],
-    { target: `/proc/<init>/${file}` },
-  );
-  at.expect(`${file}.whole`, "written to the last byte", written, length, "EIO", {
-    target: `/proc/<init>/${file}`,
-  });
-  at.call(`${file}.close`, "done with it", "close", [opened]);
 }
 
 /** newuidmap(1) PID INSIDE OUTSIDE SIZE ...: the setuid helper of the shadow suite checks /etc/subuid and writes the map. */

@@ -6,7 +6,7 @@
  * tmpfs; kept ones to the author's directory.
  */
 import type { PathFact } from "../host/facts.ts";
-import { result } from "../program/build.ts";
+import { type Listing, result } from "../program/build.ts";
 import {
   AT_EMPTY_PATH,
   MNT_DETACH,
@@ -108,14 +108,7 @@ function buildSkeleton(draft: Draft, decision: string): void {
       ],
       DATA,
     );
-    at.call(
-      "root",
-      "what the payload will see as /",
-      "openat",
-      [result("root.fs.mount"), draft.text("."), directoryFlags(draft), 0],
-      { target: "/" },
-    );
-    stackOnRoot(draft, at, "root.stack", result("root.fs.mount"));
+    stackRoot(draft, at, result("root.fs.mount"), "/");
     // Still empty, and nobody's but ours: the second layer that an overlay without writes needs.
     const empty = makeBeneath(draft, at, "empty", result("root"), "proc");
     draft.directories.add("proc");
@@ -140,14 +133,7 @@ function buildSkeleton(draft: Draft, decision: string): void {
     { target: "/" },
   );
   popRoot(draft, at, "upper.pop");
-  at.call(
-    "root",
-    "what the payload will see as /",
-    "openat",
-    [result("root.clone"), draft.text("."), directoryFlags(draft), 0],
-    { target: "/" },
-  );
-  stackOnRoot(draft, at, "root.stack", result("root.clone"));
+  stackRoot(draft, at, result("root.clone"), "/");
 }
 
 /** Where upper layers live: a size-capped tmpfs, or the author's directory. Attached only while overlays are made over it. */
@@ -211,14 +197,7 @@ function buildDirectoryRoot(draft: Draft, decision: string, path: string): void 
   makeOverlay(draft, decision, "rootfs", lower, above, "root");
   popRoot(draft, at, "upper.pop");
   if (lowerTranslates(draft, fact)) popRoot(draft, at, "rootfs.pop");
-  at.call(
-    "root",
-    "what the payload will see as /",
-    "openat",
-    [result("rootfs.fs.mount"), draft.text("."), directoryFlags(draft), 0],
-    { target: path },
-  );
-  stackOnRoot(draft, at, "root.stack", result("rootfs.fs.mount"));
+  stackRoot(draft, at, result("rootfs.fs.mount"), path);
 }
 
 /** A directory that is closed to others is nobody's whom the payload could be, unless its owner is translated. */
@@ -236,8 +215,11 @@ function openLower(draft: Draft, decision: string, fact: PathFact): Operand {
   return tree;
 }
 
-function directoryFlags(draft: Draft): bigint {
-  return O_PATH | OPEN_FLAGS[draft.host.arch].O_DIRECTORY | O_CLOEXEC;
+/** Attach what was built, and hold it: every later look-up starts from there. */
+function stackRoot(draft: Draft, at: Listing, mount: Operand, target: string): void {
+  const flags = O_PATH | OPEN_FLAGS[draft.host.arch].O_DIRECTORY | O_CLOEXEC;
+  at.call("root", "what the payload will see as /", "openat", [mount, draft.text("."), flags, 0], { target });
+  stackOnRoot(draft, at, "root.stack", mount);
 }
 
 /** Enter the new root and let go of the host's tree; from here on no path leads to the host. */

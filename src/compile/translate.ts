@@ -18,7 +18,6 @@ import {
   MOUNT_ATTR_IDMAP,
   O_CLOEXEC,
   O_RDONLY,
-  O_WRONLY,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
   S_IFDIR,
@@ -35,6 +34,7 @@ import {
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { mountsBelow, overlayWithoutWrites } from "./layers.ts";
+import { writeProcFile } from "./proc-files.ts";
 import {
   type Attributes,
   cloneHostTree,
@@ -187,39 +187,16 @@ function holdNamespace(draft: Draft, decision: string, uid: number, gid: number)
   const first = !at.steps.some((step) => "id" in step && step.id === "mapper.pipe");
   if (first) writeMapper(draft, decision);
   at.step({ kind: "spawn", role: "mapper", flags: CLONE_NEWUSER }, `${id}.spawn`, "holds a user namespace");
+  const mapper = { pid: result(`${id}.spawn`), shown: "mapper" };
   for (const [file, owner] of [
     ["gid_map", gid],
     ["uid_map", uid],
   ] as const) {
-    const step = `${id}.${file}`;
-    at.format(`${step}.path`, "its own file", "path", [
-      { decimal: result(`${id}.spawn`) },
-      { text: `/${file}` },
-    ]);
-    const opened = at.call(
-      `${step}.open`,
-      "only the monitor may write it",
-      "openat",
-      [result("proc.host"), buffer("path"), O_WRONLY | O_CLOEXEC, 0],
-      { target: `/proc/<mapper>/${file}` },
-    );
-    const text = draft.buffer(`text.${file}`, 512);
-    const length = at.format(`${step}.text`, "the owner is the payload", text, [
+    writeProcFile(draft, at, `${id}.${file}`, file, mapper, "the owner is the payload", [
       { text: `${owner} ` },
       { decimal: result("monitor.pid"), plus: BigInt(draft.host.idBase ?? 0) },
       { text: " 1\n" },
     ]);
-    const written = at.call(
-      `${step}.write`,
-      "the owner is the payload",
-      "write",
-      [opened, buffer(text), length],
-      { target: `/proc/<mapper>/${file}` },
-    );
-    at.expect(`${step}.whole`, "written to the last byte", written, length, "EIO", {
-      target: `/proc/<mapper>/${file}`,
-    });
-    at.call(`${step}.close`, "done with it", "close", [opened]);
   }
   at.format(`${id}.path`, "its namespace", "path", [
     { decimal: result(`${id}.spawn`) },
