@@ -22,11 +22,20 @@ export type Provenance =
   | { readonly kind: "option"; readonly option: string }
   | { readonly kind: "default" };
 
+/** A place in an image: `app.tar: layer 3, etc/passwd`. */
+export interface ImagePlace {
+  readonly kind: "image";
+  /** The image as its user named it. */
+  readonly image: string;
+  /** From the outside in: the layer, then the file in it; empty when it is about the whole. Safe to print. */
+  readonly parts: readonly string[];
+}
+
 /** One located mistake. `expected` and `suggestion` complete the message: what would be right, what is nearest. */
 export interface Problem {
   readonly kind: ProblemKind;
-  readonly where: Provenance;
-  /** JSON pointer of the field in the resolved profile, `""` when it is about the whole. */
+  readonly where: Provenance | ImagePlace;
+  /** JSON pointer of the field in the resolved profile, `""` when it is about the whole, or not about a profile. */
   readonly pointer: string;
   /** One sentence, no trailing full stop, no line break. */
   readonly message: string;
@@ -64,6 +73,12 @@ export const PROBLEM_TITLES = {
   "policy-invalid": "A policy is wrong",
   "waiver-invalid": "A waiver is wrong",
   "baseline-invalid": "A baseline is wrong",
+  "image-not-found": "The image cannot be opened",
+  "image-unsupported": "The image is of a kind that is not read",
+  "image-malformed": "The image is damaged",
+  "image-digest": "The image is not what its digests say",
+  "image-hostile": "The image holds what no honest tool writes",
+  "image-limit": "The image is larger than the limits allow",
 } as const satisfies Record<string, string>;
 
 export type ProblemKind = keyof typeof PROBLEM_TITLES;
@@ -74,7 +89,7 @@ export type Checked<T> =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** `strict.json:14:9 /resources/memory` or `--memory`: the place that opens a message. */
-export function formatPlace(where: Provenance): string {
+export function formatPlace(where: Provenance | ImagePlace): string {
   switch (where.kind) {
     case "profile":
       return `${where.file}:${where.line}:${where.column} ${where.pointer === "" ? "/" : where.pointer}`;
@@ -84,6 +99,8 @@ export function formatPlace(where: Provenance): string {
       return `option ${where.option}`;
     case "default":
       return "default";
+    case "image":
+      return where.parts.length === 0 ? where.image : `${where.image}: ${where.parts.join(", ")}`;
   }
 }
 

@@ -5,8 +5,9 @@
  */
 import { realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
+import type { Elf } from "../elf/parse.ts";
 import type { Problem, Provenance } from "../problems.ts";
-import { type Elf, readExecutable } from "./elf.ts";
+import { readExecutable } from "./elf.ts";
 import { readRegular } from "./files.ts";
 import { parseLibraryCache } from "./library-cache.ts";
 

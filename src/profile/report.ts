@@ -81,7 +81,7 @@ export function shortPointer(pointer: string): string {
 
 /** By file in order of first appearance, then by line and column; flags and options after, in their order. */
 export function sortProblems(problems: readonly Problem[], files: readonly string[]): readonly Problem[] {
-  const rank = (where: Provenance): number =>
+  const rank = (where: Problem["where"]): number =>
     where.kind === "profile" ? files.indexOf(where.file) : Number.MAX_SAFE_INTEGER;
   return problems.toSorted((a, b) => {
     const byFile = rank(a.where) - rank(b.where);

@@ -1,0 +1,36 @@
+/** What has been read of an image so far, against its limits. One for all layers: ten layers do not get ten times as much. */
+import type { Limits } from "./limits.ts";
+import { tooLarge } from "./refusal.ts";
+
+export class Budget {
+  readonly limits: Limits;
+  #entries = 0;
+  #unpacked = 0;
+  #kept = 0;
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+
+  get unpacked(): number {
+    return this.#unpacked;
+  }
+
+  entry(): void {
+    if (++this.#entries > this.limits.entries)
+      throw tooLarge(`the image has more than ${this.limits.entries} entries`, "entries");
+  }
+
+  unpack(bytes: number): void {
+    this.#unpacked += bytes;
+    if (this.#unpacked > this.limits.unpacked)
+      throw tooLarge(`the image unpacks to more than ${this.limits.unpacked} bytes`, "unpacked");
+  }
+
+  /** Whether so many bytes of content may be kept in memory as well. */
+  keep(bytes: number): boolean {
+    if (this.#kept + bytes > this.limits.kept) return false;
+    this.#kept += bytes;
+    return true;
+  }
+}

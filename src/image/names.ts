@@ -1,0 +1,40 @@
+/**
+ * Names in an image are bytes, and a hostile one is full of them: takes bytes, gives text that no two names share, and
+ * text that is safe on a terminal. Must never let a name choose what a terminal does.
+ */
+import { isUtf8 } from "node:buffer";
+
+/** Text of a name. Bytes that are no UTF-8 become lone surrogates U+DC80..U+DCFF, so that different names stay different. */
+export function decodeName(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  let text = "";
+  for (let at = 0; at < bytes.length; ) {
+    const length = sequenceLength(bytes, at);
+    if (length === 0) text += String.fromCharCode(0xdc00 + (bytes[at++] ?? 0));
+    else {
+      text += bytes.toString("utf8", at, at + length);
+      at += length;
+    }
+  }
+  return text;
+}
+
+/** Length of the valid UTF-8 sequence that starts here; 0 if there is none. */
+function sequenceLength(bytes: Buffer, at: number): number {
+  for (let length = 1; length <= 4 && at + length <= bytes.length; length++)
+    if (isUtf8(bytes.subarray(at, at + length))) return length;
+  return 0;
+}
+
+/** Control characters, separators and marks that reorder text (the "Trojan Source" class), and lone surrogates. */
+const UNSAFE =
+  /[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+
+/** The same text with everything that a terminal or a reader could be fooled by escaped as \xNN or \u{NNNN}. */
+export function printable(text: string): string {
+  return text.replaceAll(UNSAFE, (unit) => {
+    const code = unit.charCodeAt(0);
+    if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * The table of contents of a tar file whose content is not read: where each file begins and how long it is. For the outer archive of an
+ * image, which is a few dozen plain files; sparse files and names that appear twice are refused, since readers differ about them.
+ */
+import { DEFAULT_LIMITS } from "../limits.ts";
+import { decodeName } from "../names.ts";
+import { hostile, malformed, tooLarge } from "../refusal.ts";
+import { BLOCK, isZeroBlock, parseHeader } from "./header.ts";
+import { entryPath } from "./path.ts";
+import { type PaxRecords, parsePax, paxNumber } from "./pax.ts";
+
+export interface TableEntry {
+  readonly offset: number;
+  readonly size: number;
+  /** For a link: the name in the archive that it stands for. */
+  readonly link: string | null;
+}
+
+/** Up to `length` bytes at an offset; fewer at the end. Offsets only grow. */
+export type ReadAt = (offset: number, length: number) => Buffer | Promise<Buffer>;
+
+/** More files than any archive of layers has: a tar with more is a root file system, and its table is of no use. */
+const MAX_FILES = 4096;
+const MAX_EXTENDED = 1 << 20;
+
+/** `total`: length of the file, null when it is not known. */
+export async function readTable(
+  total: number | null,
+  readAt: ReadAt,
+): Promise<ReadonlyMap<string, TableEntry>> {
+  const table = new Map<string, TableEntry>();
+  const twice = new Set<string>();
+  let pax: PaxRecords = new Map();
+  let longName: Buffer | null = null;
+  let longLink: Buffer | null = null;
+  for (let at = 0; ; ) {
+    const found = readAt(at, BLOCK);
+    // A file on disk answers at once: waiting for 50,000 answers would take longer than reading them.
+    const block = Buffer.isBuffer(found) ? found : await found;
+    if (block.length === 0 || (block.length === BLOCK && isZeroBlock(block))) break;
+    if (block.length < BLOCK) throw malformed("the tar file ends in the middle of a header");
+    const header = parseHeader(block);
+    const stored = paxNumber(pax, "size") ?? header.size;
+    const offset = at + BLOCK;
+    if (total !== null && offset + stored > total)
+      throw malformed("the tar file ends in the middle of an entry");
+    at = offset + Math.ceil(stored / BLOCK) * BLOCK;
+    if (header.type === "x" || header.type === "L" || header.type === "K") {
+      if (header.size > MAX_EXTENDED) throw tooLarge("an extended header is too long", "path");
+      const body = await readAt(offset, header.size);
+      if (header.type === "x") pax = parsePax(body);
+      else if (header.type === "L") longName = beforeNul(body);
+      else longLink = beforeNul(body);
+      continue;
+    }
+    if (header.type === "g") continue;
+    const name = decodeName(longName ?? pax.get("GNU.sparse.name") ?? pax.get("path") ?? header.name);
+    const link = decodeName(longLink ?? pax.get("linkpath") ?? header.link);
+    const sparse = header.type === "S" || [...pax.keys()].some((key) => key.startsWith("GNU.sparse."));
+    pax = new Map();
+    longName = null;
+    longLink = null;
+    const path = entryPath(name, DEFAULT_LIMITS);
+    const isLink = header.type === "1" || header.type === "2";
+    if (table.size > MAX_FILES) continue;
+    if (table.has(path)) twice.add(path);
+    if (header.type === "0" || header.type === "\0" || sparse || isLink)
+      table.set(path, { offset, size: stored, link: isLink ? linkTarget(path, link, header.type) : null });
+    if (sparse) twice.add(path);
+  }
+  for (const path of ["manifest.json", "index.json", "oci-layout"])
+    if (twice.has(path))
+      throw hostile(`${path} is in the archive twice, and readers differ about which one counts`);
+  for (const path of twice) table.delete(path);
+  return table;
+}
+
+/** A symbolic link is relative to its own directory, a hard link to the archive's root. */
+function linkTarget(path: string, link: string, type: string): string {
+  if (type === "1") return link;
+  const parts = link.startsWith("/") ? [] : path.split("/").slice(0, -1);
+  for (const part of link.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return parts.join("/");
+}
+
+function beforeNul(body: Buffer): Buffer {
+  const end = body.indexOf(0);
+  return end < 0 ? body : body.subarray(0, end);
+}

@@ -1,0 +1,213 @@
+/**
+ * Takes the tree of the layers below and the entries of one more layer, and changes the tree as runtimes do (OCI image-spec, layer.md).
+ *
+ * Whiteouts count against lower layers only. Parents that are missing are made; parents that are links are followed inside of the root, as
+ * containerd does, and noted, because docker on overlay2 makes a directory there instead. What no runtime unpacks is refused.
+ */
+
+import { at, hostile, malformed } from "../refusal.ts";
+import type { Entry } from "../tar/entry.ts";
+import type { LayerEntry } from "./layer.ts";
+import { type Inode, makeDirectory, type Node, Tree } from "./tree.ts";
+
+/** A file whose bytes are in the image and that no container can see. */
+export interface Shadowed {
+  readonly path: string;
+  readonly inode: Inode;
+  /** Index of the layer that hid it. */
+  readonly by: number;
+  readonly how: "deleted" | "replaced";
+  /** It was replaced by the same bytes: a change of owner, mode or time copies a file. */
+  readonly same: boolean;
+}
+
+/** Something that no build tool does by itself; what it means depends on the runtime. */
+export interface Anomaly {
+  readonly layer: number;
+  readonly path: string;
+  readonly what: "through-link" | "named-twice" | "overlay-whiteout" | "overlay-xattr" | "data-after-end";
+}
+
+export interface ImageTree {
+  readonly tree: Tree;
+  readonly shadowed: Shadowed[];
+  readonly anomalies: Anomaly[];
+}
+
+export const emptyTree = (): ImageTree => ({ tree: new Tree(makeDirectory(0)), shadowed: [], anomalies: [] });
+
+const WHITEOUT = ".wh.";
+const OPAQUE = ".wh..wh..opq";
+/** Bookkeeping of aufs, which runtimes pass over. */
+const AUFS = ".wh..wh.";
+const MAX_ANOMALIES = 1000;
+
+/** `whiteouts`: false for a root file system, where such names are names. */
+export function applyLayer(
+  image: ImageTree,
+  layer: number,
+  entries: readonly LayerEntry[],
+  whiteouts: boolean,
+): void {
+  const seen = new Set<string>();
+  const applied = new Applying(image, layer, seen);
+  const isWhiteout = ({ entry }: LayerEntry): boolean =>
+    whiteouts && baseName(entry.path).startsWith(WHITEOUT);
+  if (entries.some(isWhiteout))
+    for (const one of entries)
+      if (isWhiteout(one)) at(one.entry.path, () => applied.whiteout(one.entry, baseName(one.entry.path)));
+      else applied.remember(one.entry.path);
+  seen.clear();
+  for (const one of entries)
+    if (!isWhiteout(one)) at(one.entry.path, () => applied.place(one.entry, one.content));
+}
+
+class Applying {
+  readonly #image: ImageTree;
+  readonly #layer: number;
+  /** Paths of this layer so far, and their parents. */
+  readonly #seen: Set<string>;
+
+  constructor(image: ImageTree, layer: number, seen: Set<string>) {
+    this.#image = image;
+    this.#layer = layer;
+    this.#seen = seen;
+  }
+
+  remember(path: string): void {
+    for (let at = path; at !== "" && !this.#seen.has(at); at = parentPath(at)) this.#seen.add(at);
+  }
+
+  whiteout(entry: Entry, name: string): void {
+    const parent = parentPath(entry.path);
+    const directory = this.#image.tree.resolve(parent);
+    if (name === OPAQUE) {
+      for (const child of [...(directory?.node.children?.keys() ?? [])])
+        this.#remove(directory?.node as Node, child, join(parent, child), "deleted", null);
+      return;
+    }
+    if (name.startsWith(AUFS)) return;
+    const hidden = name.slice(WHITEOUT.length);
+    if (hidden === "" || hidden === "." || hidden === "..")
+      throw hostile("a whiteout hides nothing, its own directory or the one above");
+    const path = join(parent, hidden);
+    if (this.#seen.has(path))
+      throw hostile(
+        "a whiteout follows the file of the same layer that it names: some runtimes delete it, others keep it",
+      );
+    if (directory?.node.children?.has(hidden) === true)
+      this.#remove(directory.node, hidden, path, "deleted", null);
+  }
+
+  place(entry: Entry, content: LayerEntry["content"]): void {
+    const { path } = entry;
+    if (path === "") {
+      this.#image.tree.root = {
+        inode: this.#inode(entry, null),
+        children: this.#image.tree.root.children,
+        layer: this.#layer,
+      };
+      return;
+    }
+    this.#noteOverlay(entry);
+    const { node: parent, path: parentAt } = this.#parent(path);
+    const name = baseName(path);
+    const real = join(parentAt, name);
+    const isDirectory = entry.type === "directory";
+    const before = parent.children?.get(name);
+    if (this.#seen.has(real) && !(isDirectory && before?.inode.type === "directory"))
+      this.#note(real, "named-twice");
+    this.#seen.add(real);
+    let node: Node;
+    if (entry.type === "hardlink") {
+      const { inode } = this.#linkTarget(entry.link);
+      // Its own other name: nothing changes.
+      if (before?.inode === inode) return;
+      node = { inode, children: null, layer: this.#layer };
+    } else {
+      const kept = isDirectory ? (before?.children ?? new Map<string, Node>()) : null;
+      node = { inode: this.#inode(entry, content), children: kept, layer: this.#layer };
+    }
+    if (before !== undefined && !(isDirectory && before.children !== null))
+      this.#remove(parent, name, real, "replaced", node.inode);
+    if (entry.type === "hardlink") node.inode.names++;
+    parent.children?.set(name, node);
+  }
+
+  #inode({ path: _, type, ...rest }: Entry, content: LayerEntry["content"]): Inode {
+    return { ...rest, type: type as Inode["type"], content, layer: this.#layer, names: 1 };
+  }
+
+  /** The directory that an entry goes into; made where it is missing. */
+  #parent(path: string): { readonly node: Node; readonly path: string } {
+    const parent = parentPath(path);
+    const direct = this.#image.tree.get(parent);
+    if (direct?.children != null) return { node: direct, path: parent };
+    let node = this.#image.tree.root;
+    let here = "";
+    for (const part of parent.split("/")) {
+      const childPath = join(here, part);
+      const child = node.children?.get(part);
+      if (child === undefined) {
+        const made = makeDirectory(this.#layer);
+        node.children?.set(part, made);
+        node = made;
+        here = childPath;
+      } else if (child.inode.type === "symlink") {
+        const target = this.#image.tree.resolve(childPath);
+        if (target === null || target.node.children === null)
+          throw malformed(`${childPath}, a directory in its path, is a link to no directory`);
+        this.#note(path, "through-link");
+        node = target.node;
+        here = target.path;
+      } else if (child.children === null) {
+        throw malformed(`${childPath}, a directory in its path, is not a directory`);
+      } else {
+        node = child;
+        here = childPath;
+      }
+    }
+    return { node, path: here };
+  }
+
+  #linkTarget(path: string): Node {
+    const target = this.#image.tree.resolve(path, false);
+    if (target === null) throw malformed(`it is a hard link to ${path}, which is not there`);
+    if (target.node.children !== null) throw hostile(`it is a hard link to ${path}, a directory`);
+    return target.node;
+  }
+
+  #remove(parent: Node, name: string, path: string, how: Shadowed["how"], by: Inode | null): void {
+    const node = parent.children?.get(name);
+    if (node === undefined) return;
+    parent.children?.delete(name);
+    this.#forget(node, path, how, by);
+  }
+
+  #forget(node: Node, path: string, how: Shadowed["how"], by: Inode | null): void {
+    const { inode } = node;
+    inode.names--;
+    if (inode.names === 0 && inode.type === "file") {
+      const same = by?.content != null && by.content.sha256 === inode.content?.sha256;
+      this.#image.shadowed.push({ path, inode, by: this.#layer, how, same });
+    }
+    for (const [name, child] of node.children ?? []) this.#forget(child, join(path, name), how, null);
+  }
+
+  /** What overlayfs(5) gives a meaning of its own when a layer is unpacked onto it. */
+  #noteOverlay(entry: Entry): void {
+    if (entry.device?.major === 0 && entry.device.minor === 0 && entry.type === "character")
+      this.#note(entry.path, "overlay-whiteout");
+    for (const name of entry.xattrs?.keys() ?? [])
+      if (/^(?:trusted|user)\.overlay\./.test(name)) this.#note(entry.path, "overlay-xattr");
+  }
+
+  #note(path: string, what: Anomaly["what"]): void {
+    if (this.#image.anomalies.length < MAX_ANOMALIES)
+      this.#image.anomalies.push({ layer: this.#layer, path, what });
+  }
+}
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+const parentPath = (path: string): string => path.slice(0, Math.max(path.lastIndexOf("/"), 0));
+const join = (directory: string, name: string): string => (directory === "" ? name : `${directory}/${name}`);
