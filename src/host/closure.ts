@@ -5,7 +5,7 @@
  */
 import { realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
-import type { Elf } from "../elf/parse.ts";
+import type { Elf, Executable } from "../elf/parse.ts";
 import type { Problem, Provenance } from "../problems.ts";
 import { readExecutable } from "./elf.ts";
 import { readRegular } from "./files.ts";
@@ -19,6 +19,28 @@ export interface Closure {
   readonly files: readonly string[];
   readonly problems: readonly Problem[];
 }
+
+/** Where programs and libraries are looked for: this host, or an image in memory. */
+export interface Files {
+  readonly read: (path: string) => Readable;
+  /** The path without links; null when nothing is there. */
+  readonly real: (path: string) => string | null;
+  /** The bytes of /etc/ld.so.cache; none where there is none. */
+  readonly cache: () => Buffer;
+}
+
+/** As much of an ELF file as the loader goes by. */
+export type Linked = Pick<Elf, "bits" | "machine" | "interpreter" | "needed" | "rpath" | "runpath">;
+
+export type Readable =
+  | { readonly kind: "elf"; readonly elf: Linked }
+  | Exclude<Executable, { readonly kind: "elf" }>;
+
+const HOST: Files = {
+  read: readExecutable,
+  real: realPath,
+  cache: () => readRegular(CACHE, MAX_CACHE_BYTES) ?? Buffer.alloc(0),
+};
 
 /** The kernel gives up after this many interpreters of interpreters (execve(2), ELOOP). */
 const MAX_INTERPRETERS = 4;
@@ -77,7 +99,7 @@ const MUSL_DIRECTORIES = ["/lib", "/usr/local/lib", "/usr/lib"];
 
 interface Loaded {
   readonly path: string;
-  readonly elf: Elf;
+  readonly elf: Linked;
   readonly by: Loaded | null;
 }
 
@@ -85,15 +107,21 @@ interface Loaded {
  * @param program - absolute host path.
  * @param searchPath - PATH inside the sandbox, for scripts that start through env(1).
  * @param where - whom to blame for a file that is missing.
+ * @param system - where to look; this host unless given.
  */
-export function findClosure(program: string, searchPath: string, where: Provenance): Closure {
+export function findClosure(
+  program: string,
+  searchPath: string,
+  where: Provenance,
+  system: Files = HOST,
+): Closure {
   const files = new Set<string>();
   const problems: Problem[] = [];
   let cache: ReadonlyMap<string, readonly string[]> | null = null;
 
   const add = (path: string): void => {
     files.add(path);
-    const real = realPath(path);
+    const real = system.real(path);
     if (real !== null) files.add(real);
   };
   const miss = (message: string, hint: string): void => {
@@ -109,7 +137,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
       return;
     }
     const known = files.has(path);
-    const content = readExecutable(path);
+    const content = system.read(path);
     if (content.kind === "unreadable") {
       miss(
         path === program
@@ -139,7 +167,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
     addProgram(interpreter, depth + 1);
     const name = interpreter.endsWith("/env") ? envProgram(match?.[2] ?? "") : null;
     if (name === null) return;
-    const found = findInPath(name, searchPath);
+    const found = findInPath(name, searchPath, system);
     if (found === null)
       miss(
         `${name}, the interpreter of ${script}, is in no directory of ${searchPath}`,
@@ -148,10 +176,10 @@ export function findClosure(program: string, searchPath: string, where: Provenan
     else addProgram(found, depth + 1);
   };
 
-  const addElf = (path: string, elf: Elf): void => {
+  const addElf = (path: string, elf: Linked): void => {
     const musl = elf.interpreter !== null && MUSL_INTERPRETER.test(elf.interpreter);
     if (elf.interpreter !== null) {
-      if (!isAbsolute(elf.interpreter) || realPath(elf.interpreter) === null) {
+      if (!isAbsolute(elf.interpreter) || system.real(elf.interpreter) === null) {
         miss(
           `${path} needs the ELF interpreter ${elf.interpreter}, which does not exist`,
           "install the C library that it was built for",
@@ -163,7 +191,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
     // Breadth first, as the loader maps them: a name that is loaded already is not looked for again.
     const queue: Loaded[] = [{ path, elf, by: null }];
     const loaded = new Set<string>();
-    const interpreter = elf.interpreter === null ? null : realPath(elf.interpreter);
+    const interpreter = elf.interpreter === null ? null : system.real(elf.interpreter);
     for (let object = queue.shift(); object !== undefined; object = queue.shift()) {
       for (const name of object.elf.needed) {
         if (loaded.has(name) || files.size > MAX_FILES) continue;
@@ -178,7 +206,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
           continue;
         }
         add(found.path);
-        if (realPath(found.path) !== interpreter) queue.push(found);
+        if (system.real(found.path) !== interpreter) queue.push(found);
       }
     }
   };
@@ -186,7 +214,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
   const findLibrary = (name: string, object: Loaded, musl: boolean): Loaded | null => {
     const machine = MACHINES[`${object.elf.machine}:${object.elf.bits}`];
     const load = (path: string): Loaded | null => {
-      const content = readExecutable(path);
+      const content = system.read(path);
       // A library for another machine in an early directory is passed over, as the loader does.
       if (content.kind !== "elf" || content.elf.machine !== object.elf.machine) return null;
       return content.elf.bits === object.elf.bits ? { path, elf: content.elf, by: object } : null;
@@ -200,7 +228,7 @@ export function findClosure(program: string, searchPath: string, where: Provenan
     };
     const platform = machine?.platform ?? "";
     if (name.includes("/")) {
-      for (const path of expand(name, object.path, platform)) {
+      for (const path of expand(name, object.path, platform, system)) {
         const found = isAbsolute(path) ? load(normalize(path)) : null;
         if (found !== null) return found;
       }
@@ -210,15 +238,15 @@ export function findClosure(program: string, searchPath: string, where: Provenan
     if (object.elf.runpath === null || musl) {
       for (let at: Loaded | null = object; at !== null; at = at.by) {
         const paths = at.elf.rpath ?? (musl ? at.elf.runpath : null);
-        const found = paths === null ? null : first(searchDirectories(paths, at.path, platform));
+        const found = paths === null ? null : first(searchDirectories(paths, at.path, platform, system));
         if (found !== null) return found;
       }
     } else {
-      const found = first(searchDirectories(object.elf.runpath, object.path, platform));
+      const found = first(searchDirectories(object.elf.runpath, object.path, platform, system));
       if (found !== null) return found;
     }
     if (musl) return first(MUSL_DIRECTORIES);
-    cache ??= parseLibraryCache(readRegular(CACHE, MAX_CACHE_BYTES) ?? Buffer.alloc(0));
+    cache ??= parseLibraryCache(system.cache());
     const directories = machine?.directories ?? [];
     for (const path of cache.get(name) ?? []) {
       const found = load(path);
@@ -241,28 +269,33 @@ function envProgram(argument: string): string | null {
 }
 
 /** The first executable regular file of that name in the absolute directories of a PATH. */
-export function findInPath(name: string, searchPath: string): string | null {
+export function findInPath(name: string, searchPath: string, system: Files = HOST): string | null {
   if (name.includes("/")) return isAbsolute(name) ? name : null;
   for (const directory of searchPath.split(":")) {
     if (!isAbsolute(directory)) continue;
     const path = join(directory, name);
-    if (readExecutable(path).kind !== "unreadable") return path;
+    if (system.read(path).kind !== "unreadable") return path;
   }
   return null;
 }
 
 /** The absolute directories of an RPATH. A relative one would depend on the caller's directory and is left out. */
-function searchDirectories(paths: string, object: string, platform: string): readonly string[] {
+function searchDirectories(
+  paths: string,
+  object: string,
+  platform: string,
+  system: Files,
+): readonly string[] {
   return paths
     .split(":")
-    .flatMap((entry) => expand(entry, object, platform))
+    .flatMap((entry) => expand(entry, object, platform, system))
     .filter(isAbsolute)
     .map(normalize);
 }
 
 /** $LIB is a property of the loader's build, not of the file: each of its usual values is a candidate. */
-function expand(entry: string, object: string, platform: string): readonly string[] {
-  const origin = dirname(realPath(object) ?? object);
+function expand(entry: string, object: string, platform: string, system: Files): readonly string[] {
+  const origin = dirname(system.real(object) ?? object);
   const libraries = /\$(?:LIB|\{LIB\})/.test(entry)
     ? [`lib/${platform === "i686" ? "i386" : platform}-linux-gnu`, "lib64", "lib"]
     : [""];

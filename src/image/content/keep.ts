@@ -11,6 +11,7 @@ const EXACT = new Set([
   "usr/lib/os-release",
   "etc/shells",
   "etc/ld.so.conf",
+  "etc/ld.so.cache",
   "var/lib/dpkg/status",
   "var/lib/dpkg/diversions",
   "lib/apk/db/installed",

@@ -34,6 +34,7 @@ export const MAX_LINKS = 40;
 
 export class Tree {
   root: Node;
+  #all: Located[] | null = null;
 
   constructor(root: Node) {
     this.root = root;
@@ -54,11 +55,10 @@ export class Tree {
   /** What opening this path finds, links followed, with its real path; null for ENOENT, ENOTDIR and ELOOP. */
   resolve(path: string, followLast = true): Located | null {
     let links = 0;
-    let rest = split(path);
+    // What is still to be looked up, last component first.
+    const rest = split(path).toReversed();
     const stack: Located[] = [{ path: "", node: this.root }];
-    while (rest.length > 0) {
-      const [part = "", ...after] = rest;
-      rest = after;
+    for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
       if (part === "..") {
         if (stack.length > 1) stack.pop();
         continue;
@@ -69,7 +69,7 @@ export class Tree {
       if (next.inode.type === "symlink" && (followLast || rest.length > 0)) {
         if (++links > MAX_LINKS) return null;
         if (next.inode.link.startsWith("/")) stack.length = 1;
-        rest = [...split(next.inode.link), ...rest];
+        rest.push(...split(next.inode.link).toReversed());
         continue;
       }
       stack.push({ path: here.path === "" ? part : `${here.path}/${part}`, node: next });
@@ -77,19 +77,21 @@ export class Tree {
     return stack.at(-1) ?? null;
   }
 
-  /** Everything below the root, parents first, names in the order of their bytes as text. */
-  *walk(): Generator<Located> {
-    yield* walkBelow(this.root, "");
+  /** Everything below the root, parents first, names in order. For a tree that will not change any more. */
+  walk(): readonly Located[] {
+    if (this.#all === null) {
+      this.#all = [];
+      addBelow(this.root, "", this.#all);
+    }
+    return this.#all;
   }
 }
 
-function* walkBelow(node: Node, path: string): Generator<Located> {
-  if (node.children === null) return;
-  for (const name of [...node.children.keys()].toSorted()) {
-    const child = node.children.get(name) as Node;
+function addBelow(node: Node, path: string, all: Located[]): void {
+  for (const [name, child] of [...(node.children ?? [])].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const childPath = path === "" ? name : `${path}/${name}`;
-    yield { path: childPath, node: child };
-    yield* walkBelow(child, childPath);
+    all.push({ path: childPath, node: child });
+    addBelow(child, childPath, all);
   }
 }
 

@@ -1,0 +1,153 @@
+/** Image → everything that rules and reports go by, as plain data. Judges nothing. */
+import type { ImageConfig } from "../formats/config.ts";
+import type { ImageKind } from "../formats/source.ts";
+import { findPackages, type PackageFacts } from "../packages/find.ts";
+import { type Gap, keptBytes, type Manager } from "../packages/package.ts";
+import type { Image, LayerFacts } from "../read-image.ts";
+import type { Anomaly } from "../tree/apply.ts";
+import type { Inode, Tree } from "../tree/tree.ts";
+import { type ElfFacts, findElf } from "./elf.ts";
+import { findLeftovers, type Leftover } from "./leftovers.ts";
+import { findPermissions, type Permissions } from "./permissions.ts";
+import { findPrograms, type Program } from "./programs.ts";
+import { findReach, type Reach } from "./reach.ts";
+import { collectSecrets, type Secret } from "./secrets.ts";
+import { findUsers, type User, type Users } from "./users.ts";
+import { findWaste, type Waste } from "./waste.ts";
+
+export interface ImageFacts {
+  readonly path: string;
+  readonly kind: ImageKind;
+  readonly names: readonly string[];
+  readonly manifestDigest: string | null;
+  readonly configDigest: string | null;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Null for a bare root file system. */
+  readonly config: ImageConfig | null;
+  /** From os-release(5); null without one. */
+  readonly distribution: Distribution | null;
+  readonly layers: readonly (LayerFacts & { readonly visible: number })[];
+  readonly size: Size;
+  readonly managers: readonly Manager[];
+  readonly packages: readonly PackageFacts[];
+  readonly elf: ElfFacts;
+  readonly programs: readonly Program[];
+  readonly permissions: Permissions;
+  readonly users: readonly User[];
+  readonly sharedIds: Users["sharedIds"];
+  readonly secrets: readonly Secret[];
+  readonly leftovers: readonly Leftover[];
+  readonly waste: Waste;
+  readonly reach: Reach;
+  readonly anomalies: readonly Anomaly[];
+  /** What could not be known. A rule that depends on it must not pass. */
+  readonly gaps: readonly Gap[];
+}
+
+export interface Size {
+  /** Bytes of all layers as stored. */
+  readonly stored: number;
+  /** Bytes of all layers as tar files. */
+  readonly unpacked: number;
+  /** Bytes of files that a container sees, each file once. */
+  readonly visible: number;
+  readonly files: number;
+  readonly directories: number;
+  readonly links: number;
+}
+
+export interface Distribution {
+  readonly id: string;
+  readonly version: string;
+  readonly name: string;
+}
+
+export async function factsOf(image: Image): Promise<ImageFacts> {
+  const { tree } = image;
+  const config = image.source?.config ?? null;
+  const packages = await findPackages(tree);
+  const { users, sharedIds, gaps: userGaps } = findUsers(tree);
+  const gaps: Gap[] = [...packages.gaps, ...userGaps];
+  const visible = visibleByLayer(tree, image.layers.length);
+  if (image.kind === "rootfs-directory")
+    gaps.push({
+      path: "",
+      reason:
+        "file capabilities are extended attributes, which are not read from a directory: give a tar file",
+    });
+  return {
+    path: image.path,
+    kind: image.kind,
+    names: image.source?.names ?? [],
+    manifestDigest: image.source?.manifestDigest ?? null,
+    configDigest: image.source?.configDigest ?? null,
+    annotations: image.source?.annotations ?? {},
+    config,
+    distribution: distributionOf(tree, gaps),
+    layers: image.layers.map((layer, index) => ({ ...layer, visible: visible[index] ?? 0 })),
+    size: sizeOf(image, visible),
+    managers: packages.managers,
+    packages: packages.packages,
+    elf: findElf(tree, packages),
+    programs: findPrograms(tree),
+    permissions: findPermissions(tree),
+    users,
+    sharedIds,
+    secrets: collectSecrets(image, config),
+    leftovers: findLeftovers(tree),
+    waste: findWaste(image),
+    reach: findReach(tree, config, packages),
+    anomalies: image.anomalies,
+    gaps,
+  };
+}
+
+function visibleByLayer(tree: Tree, layers: number): readonly number[] {
+  const bytes = Array.from({ length: layers }, () => 0);
+  const seen = new Set<Inode>();
+  for (const { node } of tree.walk()) {
+    if (node.inode.type !== "file" || seen.has(node.inode)) continue;
+    seen.add(node.inode);
+    bytes[node.inode.layer] = (bytes[node.inode.layer] ?? 0) + node.inode.size;
+  }
+  return bytes;
+}
+
+function sizeOf(image: Image, visible: readonly number[]): Size {
+  let files = 0;
+  let directories = 0;
+  let links = 0;
+  for (const { node } of image.tree.walk()) {
+    if (node.inode.type === "directory") directories++;
+    else if (node.inode.type === "symlink") links++;
+    else files++;
+  }
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  return {
+    stored: sum(image.layers.map(({ size }) => size)),
+    unpacked: sum(image.layers.map(({ unpacked }) => unpacked)),
+    visible: sum(visible),
+    files,
+    directories,
+    links,
+  };
+}
+
+function distributionOf(tree: Tree, gaps: Gap[]): Distribution | null {
+  const bytes = keptBytes(tree, "etc/os-release", gaps) ?? keptBytes(tree, "usr/lib/os-release", gaps);
+  if (bytes === null) return null;
+  const fields = new Map(
+    bytes
+      .toString("utf8")
+      .split("\n")
+      .flatMap((line) => {
+        const match = /^([A-Z_0-9]+)=(?:"([^"]*)"|'([^']*)'|(.*))$/.exec(line.trim());
+        return match === null ? [] : [[match[1] ?? "", match[2] ?? match[3] ?? match[4] ?? ""] as const];
+      }),
+  );
+  return {
+    id: fields.get("ID") ?? "linux",
+    version: fields.get("VERSION_ID") ?? "",
+    name: fields.get("PRETTY_NAME") ?? fields.get("NAME") ?? "",
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * Debian's database (dpkg(1), dpkg-query(1)): var/lib/dpkg/status with a list of files for each package, or, in distroless images, one file
+ * for each package in status.d with the checksums of its files beside it.
+ */
+import type { Tree } from "../tree/tree.ts";
+import { type ClaimedPackage, type Found, type Gap, keptBytes, namesIn, withoutSlash } from "./package.ts";
+import { parseStanzas, type Stanza } from "./stanza.ts";
+
+const STATUS = "var/lib/dpkg/status";
+const PARTS = "var/lib/dpkg/status.d";
+const INFO = "var/lib/dpkg/info";
+
+export function findDpkg(tree: Tree): Found {
+  const gaps: Gap[] = [];
+  const packages: ClaimedPackage[] = [];
+  const status = keptBytes(tree, STATUS, gaps);
+  if (status !== null) {
+    const diversions = readDiversions(keptBytes(tree, "var/lib/dpkg/diversions", gaps));
+    for (const stanza of parseStanzas(status.toString("utf8"))) {
+      // "install ok installed": what counts is the last word; removed ones keep their configuration and their paragraph.
+      const state = stanza.get("status")?.split(" ").at(-1) ?? "";
+      if (/^(?:not-installed|config-files|)$/.test(state)) continue;
+      const name = stanza.get("package");
+      if (name !== undefined)
+        packages.push(claimed(stanza, name, STATUS, listed(tree, stanza, name, diversions, gaps)));
+    }
+  }
+  for (const part of namesIn(tree, PARTS)) {
+    if (part.endsWith(".md5sums")) continue;
+    const path = `${PARTS}/${part}`;
+    const bytes = keptBytes(tree, path, gaps);
+    if (bytes === null) continue;
+    const sums = keptBytes(tree, `${path}.md5sums`, gaps);
+    for (const stanza of parseStanzas(bytes.toString("utf8"))) {
+      const name = stanza.get("package");
+      if (name !== undefined)
+        packages.push(claimed(stanza, name, path, sums === null ? null : checksummed(sums)));
+    }
+  }
+  return { packages, gaps };
+}
+
+function claimed(
+  stanza: Stanza,
+  name: string,
+  database: string,
+  files: readonly string[] | null,
+): ClaimedPackage {
+  return {
+    manager: "dpkg",
+    name,
+    version: stanza.get("version") ?? "",
+    architecture: stanza.get("architecture") ?? null,
+    // "glibc (2.36-9)": the version follows where it differs.
+    source: stanza.get("source")?.split(" ")[0] ?? null,
+    license: null,
+    database,
+    files,
+  };
+}
+
+type Diversions = ReadonlyMap<string, { readonly to: string; readonly by: string }>;
+
+/** Three lines each: the name, the name it was given, the package that asked (dpkg-divert(1)). */
+function readDiversions(bytes: Buffer | null): Diversions {
+  const lines = bytes?.toString("utf8").split("\n") ?? [];
+  const found = new Map<string, { to: string; by: string }>();
+  for (let at = 0; at + 2 < lines.length; at += 3)
+    found.set(withoutSlash(lines[at] ?? ""), {
+      to: withoutSlash(lines[at + 1] ?? ""),
+      by: lines[at + 2] ?? "",
+    });
+  return found;
+}
+
+function listed(
+  tree: Tree,
+  stanza: Stanza,
+  name: string,
+  diversions: Diversions,
+  gaps: Gap[],
+): readonly string[] | null {
+  // Packages that may be installed for several architectures carry theirs in the name of the list.
+  const bytes =
+    keptBytes(tree, `${INFO}/${name}.list`, gaps) ??
+    keptBytes(tree, `${INFO}/${name}:${stanza.get("architecture") ?? ""}.list`, gaps);
+  if (bytes === null) return null;
+  return bytes
+    .toString("utf8")
+    .split("\n")
+    .map(withoutSlash)
+    .filter((path) => path !== "" && path !== ".")
+    .map((path) => {
+      const diverted = diversions.get(path);
+      return diverted === undefined || diverted.by === name ? path : diverted.to;
+    });
+}
+
+/** Lines of md5sum(1): digest, two blanks, path. */
+function checksummed(bytes: Buffer): readonly string[] {
+  return bytes
+    .toString("utf8")
+    .split("\n")
+    .flatMap((line) => /^[0-9a-f]{32} [ *](.+)$/.exec(line)?.[1] ?? [])
+    .map(withoutSlash);
+}

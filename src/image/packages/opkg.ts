@@ -1,0 +1,43 @@
+/** OpenWrt's and Yocto's database: Debian's paragraphs, in places of its own. */
+import type { Tree } from "../tree/tree.ts";
+import { type ClaimedPackage, type Found, type Gap, keptBytes, withoutSlash } from "./package.ts";
+import { parseStanzas } from "./stanza.ts";
+
+const PLACES = ["usr/lib/opkg", "lib/opkg", "var/lib/opkg"];
+
+export function findOpkg(tree: Tree): Found {
+  const gaps: Gap[] = [];
+  const seen = new Set<string>();
+  const packages: ClaimedPackage[] = [];
+  for (const place of PLACES) {
+    const path = `${place}/status`;
+    const real = tree.resolve(path)?.path;
+    if (real === undefined || seen.has(real)) continue;
+    seen.add(real);
+    for (const stanza of parseStanzas(keptBytes(tree, path, gaps)?.toString("utf8") ?? "")) {
+      const name = stanza.get("package");
+      if (name === undefined || !/\binstalled$/.test(stanza.get("status") ?? "")) continue;
+      const list = keptBytes(tree, `${place}/info/${name}.list`, gaps);
+      packages.push({
+        manager: "opkg",
+        name,
+        version: stanza.get("version") ?? "",
+        architecture: stanza.get("architecture") ?? null,
+        source: stanza.get("source") ?? null,
+        license: stanza.get("license") ?? null,
+        database: path,
+        files: list === null ? null : lines(list),
+      });
+    }
+  }
+  return { packages, gaps };
+}
+
+/** Some versions write size and mode after the name, behind a tab. */
+function lines(bytes: Buffer): readonly string[] {
+  return bytes
+    .toString("utf8")
+    .split("\n")
+    .map((line) => withoutSlash(line.split("\t")[0] ?? ""))
+    .filter((path) => path !== "");
+}

@@ -1,0 +1,53 @@
+/** What package databases say is installed. Whether it is there is another question: ownership.ts compares them with the tree. */
+import type { Tree } from "../tree/tree.ts";
+
+export type Manager = "dpkg" | "apk" | "rpm" | "pacman" | "opkg" | "chisel" | "npm" | "python" | "go";
+
+export interface ClaimedPackage {
+  readonly manager: Manager;
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string | null;
+  /** What it was built from, where that has another name. */
+  readonly source: string | null;
+  /** As the database writes it. */
+  readonly license: string | null;
+  /** The file that says so. */
+  readonly database: string;
+  /** Paths that it claims, without leading "/"; directories may be among them. Null when no list of files is there. */
+  readonly files: readonly string[] | null;
+}
+
+/** Something that facts should have been read from and could not be. A rule that depends on it has no answer. */
+export interface Gap {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface Found {
+  readonly packages: readonly ClaimedPackage[];
+  readonly gaps: readonly Gap[];
+}
+
+/** Looks for databases of one kind. */
+export type Finder = (tree: Tree) => Found;
+
+/** The kept bytes of a file; null when it is not there; a gap when it is there and its bytes are not. */
+export function keptBytes(tree: Tree, path: string, gaps: Gap[]): Buffer | null {
+  const found = tree.resolve(path);
+  if (found === null || found.node.inode.type !== "file") return null;
+  const { content } = found.node.inode;
+  if (content?.kind === "empty") return Buffer.alloc(0);
+  if (content?.bytes == null) {
+    gaps.push({ path, reason: content?.gap ?? `it is stored as ${found.path}, whose content was not kept` });
+    return null;
+  }
+  return content.bytes;
+}
+
+/** Names in a directory of the tree, in order; none when there is no such directory. */
+export function namesIn(tree: Tree, path: string): readonly string[] {
+  return [...(tree.resolve(path)?.node.children?.keys() ?? [])].toSorted();
+}
+
+export const withoutSlash = (path: string): string => path.replace(/^(?:\.?\/)+/, "").replace(/\/+$/, "");
