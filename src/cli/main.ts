@@ -15,6 +15,7 @@ const STATUS: Readonly<Record<string, { readonly wrongUse: number; readonly fail
   profile: { wrongUse: 2, failed: 1 },
   // A check that cannot be made is not one that found something.
   check: { wrongUse: 2, failed: 3 },
+  image: { wrongUse: 2, failed: 3 },
   audit: { wrongUse: 2, failed: 1 },
   doctor: { wrongUse: 2, failed: 1 },
   completion: { wrongUse: 2, failed: 1 },

@@ -8,6 +8,7 @@ import { compileCommand } from "./compile.ts";
 import { completionCommand } from "./completion.ts";
 import { doctorCommand } from "./doctor.ts";
 import { addExamples } from "./examples.ts";
+import { imageCommand } from "./image.ts";
 import { complain, print } from "./output.ts";
 import { planCommand } from "./plan.ts";
 import { profileCommand } from "./profile.ts";
@@ -20,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, (finish: (status: number) => void) => Comman
   ["compile", compileCommand],
   ["profile", profileCommand],
   ["check", checkCommand],
+  ["image", imageCommand],
   ["audit", auditCommand],
   ["doctor", doctorCommand],
   ["completion", completionCommand],

@@ -117,8 +117,11 @@ function symbolCount(slice: Slice, elf: Elf, dynamic: Dynamic): number | null {
   const starts = words(dynamic.gnuHash, bucketsAt, buckets);
   if (starts === null) return null;
   const last = starts.reduce((most, start) => Math.max(most, start), 0);
-  // Symbols without a hash come first: if no bucket is used, they are all there are.
-  if (last < first) return first;
+  // No bucket is used: all symbols are imports, and the table does not say how many. Linkers put the strings behind the symbols.
+  if (last < first) {
+    const count = Math.floor((dynamic.strings - dynamic.symbols) / (elf.bits === 64 ? 24 : 16));
+    return count > 0 ? count : null;
+  }
   for (let index = last; index < MAX_SYMBOLS; index += 256) {
     const rest = chainPart(words, dynamic.gnuHash, bucketsAt + buckets + index - first);
     if (rest === null) return null;

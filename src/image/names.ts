@@ -26,13 +26,12 @@ function sequenceLength(bytes: Buffer, at: number): number {
   return 0;
 }
 
-/** Control characters, separators and marks that reorder text (the "Trojan Source" class), and lone surrogates. */
-const UNSAFE =
-  /[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+/** Marks that reorder or hide text (the "Trojan Source" class), and separators of lines. */
+const HIDDEN = /[\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]|\p{Cc}|\p{Cs}/gu;
 
 /** The same text with everything that a terminal or a reader could be fooled by escaped as \xNN or \u{NNNN}. */
 export function printable(text: string): string {
-  return text.replaceAll(UNSAFE, (unit) => {
+  return text.replaceAll(HIDDEN, (unit) => {
     const code = unit.charCodeAt(0);
     if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;

@@ -158,7 +158,7 @@ async function readLayers(
   const facts: LayerFacts[] = [];
   const history = source.config === null ? [] : historyOfLayers(source.config);
   const bare = source.kind === "rootfs-archive";
-  const started: Promise<LayerRead>[] = [];
+  const started = new Map<number, Promise<LayerRead>>();
   const start = (index: number): void => {
     const layer = source.layers[index];
     if (layer === undefined) return;
@@ -168,13 +168,13 @@ async function readLayers(
       : atAsync(`layer ${index + 1}`, async () => await readLayer(layer, createdBy, budget, request));
     // It is awaited in its turn; until then a failure must not count as unhandled.
     reading.catch(() => undefined);
-    started[index] = reading;
+    started.set(index, reading);
   };
   const atOnce = source.randomAccess ? AT_ONCE : 1;
   for (let index = 0; index < atOnce; index++) start(index);
   for (let index = 0; index < source.layers.length; index++) {
-    const layer = await (started[index] as Promise<LayerRead>);
-    delete started[index];
+    const layer = await (started.get(index) as Promise<LayerRead>);
+    started.delete(index);
     start(index + atOnce);
     if (bare) applyLayer(image, index, layer.entries, false);
     else await atAsync(`layer ${index + 1}`, async () => applyLayer(image, index, layer.entries, true));

@@ -102,7 +102,7 @@ describe("an image is read from", () => {
     };
     expect(listing(await readGood(onDisk(saved(SPEC))))).toEqual(LISTED);
     const other = { layers: [{ tar: SECOND, createdBy: "RUN evil" }] };
-    expect(await refusalOf(onDisk(saved(other as unknown as typeof SPEC)))).toMatch(
+    expect(await refusalOf(onDisk(saved(other)))).toMatch(
       /^image-hostile: manifest.json and index.json are about different images/,
     );
   });
@@ -261,15 +261,17 @@ describe("what does not match is refused:", () => {
   });
 
   test("indexes in indexes without end, artifacts, wrong layer counts", async () => {
-    let [inner, ...blobs]: readonly Blob[] = manifestBlobs(SPEC);
+    const [manifest0, ...rest0] = manifestBlobs(SPEC);
+    let inner: Blob = manifest0;
+    let blobs: readonly Blob[] = rest0;
     for (let depth = 0; depth < 6; depth++) {
-      const bytes = Buffer.from(JSON.stringify({ manifests: [descriptorOf(inner as Blob)], depth }));
-      blobs = [...blobs, inner as Blob];
+      const bytes: Buffer = Buffer.from(JSON.stringify({ manifests: [descriptorOf(inner)], depth }));
+      blobs = [...blobs, inner];
       inner = { digest: sha256(bytes), bytes };
     }
-    expect(
-      await refusalOf(writeLayout(scratch(), [descriptorOf(inner as Blob)], [...blobs, inner as Blob])),
-    ).toMatch(/^image-hostile: indexes are nested/);
+    expect(await refusalOf(writeLayout(scratch(), [descriptorOf(inner)], [...blobs, inner]))).toMatch(
+      /^image-hostile: indexes are nested/,
+    );
     expect(
       await refusalOf(
         layout({ layers: [{ tar: LAYER }], top: { rootfs: { type: "layers", diff_ids: [] } } }),

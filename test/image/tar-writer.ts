@@ -27,25 +27,25 @@ export function pad(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK)]);
 }
 
-export function header(member: Member, length: number): Buffer {
+export function header(one: Member, length: number): Buffer {
   const block = Buffer.alloc(BLOCK);
   const octal = (value: number, at: number, width: number): void => {
     block.write(`${value.toString(8).padStart(width - 1, "0")}\0`, at, "latin1");
   };
-  const name = Buffer.isBuffer(member.name) ? member.name : Buffer.from(member.name);
+  const name = Buffer.isBuffer(one.name) ? one.name : Buffer.from(one.name);
   name.copy(block, 0, 0, 100);
-  octal(member.mode ?? (member.type === "5" ? 0o755 : 0o644), 100, 8);
-  octal(member.uid ?? 0, 108, 8);
-  octal(member.gid ?? 0, 116, 8);
-  if (Buffer.isBuffer(member.size)) member.size.copy(block, 124);
-  else octal(member.size ?? length, 124, 12);
-  octal(member.mtime ?? 0, 136, 12);
-  block.write(member.type ?? "0", 156, "latin1");
-  block.write(member.link ?? "", 157, 100, "utf8");
-  block.write(member.magic ?? "ustar\u000000", 257, "latin1");
-  octal(member.major ?? 0, 329, 8);
-  octal(member.minor ?? 0, 337, 8);
-  member.patch?.(block);
+  octal(one.mode ?? (one.type === "5" ? 0o755 : 0o644), 100, 8);
+  octal(one.uid ?? 0, 108, 8);
+  octal(one.gid ?? 0, 116, 8);
+  if (Buffer.isBuffer(one.size)) one.size.copy(block, 124);
+  else octal(one.size ?? length, 124, 12);
+  octal(one.mtime ?? 0, 136, 12);
+  block.write(one.type ?? "0", 156, "latin1");
+  block.write(one.link ?? "", 157, 100, "utf8");
+  block.write(one.magic ?? "ustar\u000000", 257, "latin1");
+  octal(one.major ?? 0, 329, 8);
+  octal(one.minor ?? 0, 337, 8);
+  one.patch?.(block);
   block.fill(0x20, 148, 156);
   block.write(
     `${block

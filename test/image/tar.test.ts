@@ -112,7 +112,9 @@ describe("understands", () => {
     const longLink = member({ name: "././@LongLink", type: "K", body: `${long}\0`, magic: "ustar  \0" });
     expect(one(tar(longLink, symlink("s", "short"))).entry.link).toBe(long);
     expect(one(tar(file("short", "x", { pax: [["path", long]] }))).entry.path).toBe(long);
-    const odd = entries(tar(file(Buffer.from("ff", "hex")), file(Buffer.from("fe", "hex")), file("ÿ")));
+    const odd = entries(
+      tar({ name: Buffer.from("ff", "hex") }, { name: Buffer.from("fe", "hex") }, file("ÿ")),
+    );
     expect(new Set(odd.map(({ entry }) => entry.path)).size).toBe(3);
   });
 
@@ -400,7 +402,7 @@ describe("refuses", () => {
     [
       "a map without an end",
       tar(
-        file("h", `${"9".repeat(600)}`, {
+        file("h", "9".repeat(600), {
           pax: [
             ["GNU.sparse.major", "1"],
             ["GNU.sparse.minor", "0"],

@@ -11,7 +11,7 @@ const zstd = (bytes: Buffer, ...options: string[]): Buffer =>
   execFileSync("zstd", ["-q", "-c", ...options], { input: bytes, maxBuffer: 1 << 26 });
 
 /** Some of it repeats, some does not. */
-const body = Buffer.alloc(3_000_000, "The quick brown fox. ");
+const body = Buffer.alloc(1_000_000, "The quick brown fox. ");
 for (let at = 0; at < body.length; at += 7) body[at] = (at * 2_654_435_761) >>> 24;
 const LAYER = tar(file("big", body), file("small", "x"));
 
@@ -23,7 +23,7 @@ describe("zstd", () => {
     async (options, context) => {
       need(context, hasZstd, "zstd is not installed");
       const image = await readGood(stored(zstd(LAYER, ...options)));
-      expect(listing(image)).toEqual(["big 3000000", "small 1"]);
+      expect(listing(image)).toEqual(["big 1000000", "small 1"]);
       expect(image.layers[0]?.compression).toBe("zstd");
     },
   );
@@ -53,8 +53,8 @@ describe("zstd", () => {
 
   test("whose window is larger than the limit is refused before it is decoded", async (context) => {
     need(context, hasZstd, "zstd is not installed");
-    const wide = zstd(LAYER, "--long=27", "--ultra", "-22", "--no-content-size");
-    expect(await refusalOf(stored(wide), { limits: { window: 1 << 20 } })).toMatch(
+    const wide = zstd(LAYER, "-3", "--long=24", "--no-content-size");
+    expect(await refusalOf(stored(wide), { limits: { window: 1 << 19 } })).toMatch(
       /^image-limit: a zstd frame asks for a window of \d+ bytes$/,
     );
   });

@@ -34,7 +34,9 @@ export interface CommandNode {
 function kindOf(placeholder: string): Kind {
   if (placeholder.startsWith("NAME|FILE") || placeholder === "PROFILE") return "profile";
   if (placeholder.startsWith("DIR") || placeholder === "WHERE") return "directory";
-  return placeholder.startsWith("FILE") || placeholder.startsWith("SRC") ? "file" : "none";
+  return placeholder.startsWith("FILE") || placeholder === "IMAGE" || placeholder.startsWith("SRC")
+    ? "file"
+    : "none";
 }
 
 function describeOption(option: Option): OptionNode {

@@ -14,7 +14,7 @@ import { findMarks } from "./marks.ts";
 import { findSecrets, LONGEST_SEARCHED, type SecretHit } from "./secrets.ts";
 
 /** Symbols and strings come before code, so the beginning has them. */
-const ELF_PREFIX = 4 << 20;
+const ELF_PREFIX = 8 << 20;
 const MAX_RANGE = 1 << 20;
 const PT_LOAD = 1;
 const PT_DYNAMIC = 2;

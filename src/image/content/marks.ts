@@ -27,7 +27,7 @@ export type Mark =
 
 interface Signature {
   readonly mark: Mark;
-  /** All of these, each ended by a NUL byte in the program's constants. */
+  /** All of these, in the program's constants. */
   readonly strings?: readonly string[];
   /** Any of these, imported or exported. */
   readonly symbols?: readonly string[];
@@ -36,8 +36,9 @@ interface Signature {
 }
 
 const SIGNATURES: readonly Signature[] = [
-  // POSIX requires these as built-in commands: every Bourne shell has them in a table.
-  { mark: "shell", strings: ["getopts\0", "unalias\0", "umask\0"] },
+  // POSIX requires these as built-in commands, and this as the prompt of traces: every Bourne shell has them in its tables. (make(1) has the
+  // commands, to know what it must not execute itself.)
+  { mark: "shell", strings: ["getopts\0", "unalias\0", "PS4"] },
   { mark: "busybox", strings: ["BusyBox v"] },
   { mark: "python", symbols: ["Py_BytesMain", "Py_Main", "Py_RunMain"] },
   { mark: "perl", symbols: ["perl_parse", "perl_run"] },

@@ -90,6 +90,9 @@ export function kindOfName(path: string): ProgramKind | null {
   return KIND_BY_NAME.get(name) ?? KIND_BY_NAME.get(plain) ?? null;
 }
 
+/** Where commands are looked for. */
+const COMMAND = /(?:^|\/)s?bin\/[^/]+$/;
+
 interface Draft {
   readonly located: Located;
   readonly aliases: string[];
@@ -151,7 +154,9 @@ function follow(tree: Tree, link: Located, drafts: ReadonlyMap<string, Draft>): 
   const target = tree.resolve(link.path);
   const draft = target === null ? undefined : drafts.get(target.path);
   if (draft === undefined) return;
-  const named = kindOfName(link.path);
+  const isCommand =
+    COMMAND.test(link.path) || draft.located.node.inode.content?.elf?.marks.includes("busybox");
+  const named = isCommand === true ? kindOfName(link.path) : null;
   if (named !== null) {
     draft.kinds.add(named);
     draft.evidence.add("name");
@@ -161,7 +166,7 @@ function follow(tree: Tree, link: Located, drafts: ReadonlyMap<string, Draft>): 
 
 /** A script is a command where commands are looked for; of an ELF file elsewhere, content that says more wins over its name. */
 function nameCounts({ path, node }: Located): boolean {
-  return /(?:^|\/)s?bin\/[^/]+$/.test(path) || node.inode.content?.elf?.marks.length === 0;
+  return COMMAND.test(path) || node.inode.content?.elf?.marks.length === 0;
 }
 
 /** An ELF program or a script that somebody may execute. */

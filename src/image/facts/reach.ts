@@ -72,8 +72,12 @@ function withShellWords(argv: readonly string[]): readonly string[] {
   if (!/(?:^|\/)(?:sh|bash|dash|ash)$/.test(program) || !/^-[a-z]*c$/.test(flag)) return argv;
   const names = script
     .split(/[;&|\n]+|\$\(|`/)
-    .map((part) => part.trim().replace(/^(?:exec|eval|\.|source|if|then|else|while|do|!|\{|\()\s+/, ""))
-    .map((part) => /^(?:[A-Za-z_]\w*=\S*\s+)*["']?([\w./+-]+)/.exec(part)?.[1] ?? "")
+    .map((part) =>
+      part
+        .trim()
+        .replace(/^(?:(?:exec|eval|\.|source|if|then|else|while|do|!|\{|\(|[A-Za-z_]\w*=\S*)\s+)*/, ""),
+    )
+    .map((part) => /^["']?([\w./+-]+)/.exec(part)?.[1] ?? "")
     .filter((name) => name !== "");
   return [program, ...names];
 }

@@ -63,7 +63,7 @@ export async function readDocker(
       const size = container.size(name);
       if (size === null) throw malformed(`layer ${index + 1} is missing: there is no ${name}`);
       return {
-        digest: /^blobs\//.test(name) ? digestInName(name) : null,
+        digest: name.startsWith("blobs/") ? digestInName(name) : null,
         diffId: parseDigest(config.diffIds[index] ?? ""),
         size,
         mediaType: null,

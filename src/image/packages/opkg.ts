@@ -16,7 +16,7 @@ export function findOpkg(tree: Tree): Found {
     seen.add(real);
     for (const stanza of parseStanzas(keptBytes(tree, path, gaps)?.toString("utf8") ?? "")) {
       const name = stanza.get("package");
-      if (name === undefined || !/\binstalled$/.test(stanza.get("status") ?? "")) continue;
+      if (name === undefined || stanza.get("status")?.split(" ").at(-1) !== "installed") continue;
       const list = keptBytes(tree, `${place}/info/${name}.list`, gaps);
       packages.push({
         manager: "opkg",

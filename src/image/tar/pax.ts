@@ -40,7 +40,7 @@ const COMMA = Buffer.from(",");
 export function paxNumber(records: PaxRecords, key: string): number | null {
   const value = records.get(key)?.toString("latin1");
   if (value === undefined || value === "") return null;
-  if (/^-/.test(value)) throw hostile(`the PAX record ${key} is negative`);
+  if (value.startsWith("-")) throw hostile(`the PAX record ${key} is negative`);
   const result = /^[0-9]{1,16}$/.test(value) ? Number(value) : Number.NaN;
   if (!Number.isSafeInteger(result)) throw malformed(`the PAX record ${key} is not a number`);
   return result;

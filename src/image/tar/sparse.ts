@@ -57,7 +57,8 @@ export type PaxSparse =
   | { readonly kind: "in-data"; readonly size: number };
 
 export function paxSparse(records: PaxRecords): PaxSparse | null {
-  const version = `${records.get("GNU.sparse.major") ?? ""}.${records.get("GNU.sparse.minor") ?? ""}`;
+  const part = (name: string): string => records.get(`GNU.sparse.${name}`)?.toString("latin1") ?? "";
+  const version = `${part("major")}.${part("minor")}`;
   const size = paxNumber(records, "GNU.sparse.realsize") ?? paxNumber(records, "GNU.sparse.size");
   const known = [...records.keys()].some((key) => key.startsWith("GNU.sparse."));
   if (!known) return null;

@@ -75,14 +75,14 @@ class Applying {
   }
 
   remember(path: string): void {
-    for (let at = path; at !== "" && !this.#seen.has(at); at = parentPath(at)) this.#seen.add(at);
+    for (let name = path; name !== "" && !this.#seen.has(name); name = parentPath(name)) this.#seen.add(name);
   }
 
   whiteout(entry: Entry, name: string): void {
     const parent = parentPath(entry.path);
     const directory = this.#image.tree.resolve(parent);
     if (name === OPAQUE) {
-      for (const child of [...(directory?.node.children?.keys() ?? [])])
+      for (const child of Array.from(directory?.node.children?.keys() ?? []))
         this.#remove(directory?.node as Node, child, join(parent, child), "deleted", null);
       return;
     }
@@ -134,8 +134,11 @@ class Applying {
     parent.children?.set(name, node);
   }
 
-  #inode({ path: _, type, ...rest }: Entry, content: LayerEntry["content"]): Inode {
-    return { ...rest, type: type as Inode["type"], content, layer: this.#layer, names: 1 };
+  #inode(entry: Entry, content: LayerEntry["content"]): Inode {
+    const { mode, uid, gid, size, mtime, link, device, xattrs } = entry;
+    // Hard links make no inode.
+    const type = entry.type as Inode["type"];
+    return { type, mode, uid, gid, size, mtime, link, device, xattrs, content, layer: this.#layer, names: 1 };
   }
 
   /** The directory that an entry goes into; made where it is missing. */

@@ -1,0 +1,56 @@
+/**
+ * sandbox image: look into container images without unpacking or running anything. Exit status 0 fine, 2 wrong use, 3 the image could not be
+ * read. What it does is in inspect-image.ts, loaded when it is asked for.
+ */
+import { Command } from "commander";
+import { addExamples } from "./examples.ts";
+
+/** Options that every command about an image has. */
+export interface ImageFlags {
+  readonly platform?: string;
+  readonly tag?: string;
+  readonly limit?: readonly string[];
+}
+
+export function imageCommand(finish: (status: number) => void): Command {
+  const command = new Command("image")
+    .summary("look into container images")
+    .description(
+      "Looks into container images: OCI layout directories and archives, what docker save and docker export write, and directories. " +
+        "Needs no daemon, network or privileges, writes nothing to disk and runs nothing. Ends with 0, 2 on wrong use, 3 when an image cannot be read.",
+    );
+  const inspect = new Command("inspect")
+    .summary("say what is in an image, and why")
+    .description(
+      "Says what is in an image: configuration, layers, packages, programs, permissions, secrets, waste.",
+    )
+    .argument("<IMAGE>", "a directory or an archive")
+    .option("--json", "print all facts as JSON");
+  addImageOptions(inspect).action(async (path: string) => {
+    const { inspectToStdout } = await import("./inspect-image.ts");
+    await inspectToStdout(path, inspect.opts<ImageFlags & { readonly json?: true }>());
+    finish(0);
+  });
+  command.addCommand(
+    addExamples(
+      inspect,
+      ["sandbox image inspect ./layout", "an OCI layout, as skopeo and umoci write it"],
+      ["docker save app:1 -o app.tar && sandbox image inspect app.tar", "an image of a docker daemon"],
+    ),
+  );
+  return addExamples(command, ["sandbox image inspect app.tar", "look into an image"]);
+}
+
+export function addImageOptions(command: Command): Command {
+  return command
+    .option(
+      "--platform <OS/ARCH>",
+      "of several images: linux/arm64, linux/arm/v7; this machine's unless given",
+    )
+    .option("--tag <TAG>", "of several images: the one with this tag")
+    .option(
+      "--limit <NAME=VALUE>",
+      "read more than is usual: entries, unpacked, ratio, window, kept, ...; may be given several times",
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    );
+}

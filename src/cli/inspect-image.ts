@@ -1,0 +1,95 @@
+/**
+ * What `sandbox image` does, loaded when it is asked for. Throws ProfileError with what is wrong.
+ */
+import { resolve } from "node:path";
+import { isatty } from "node:tty";
+import {
+  DEFAULT_LIMITS,
+  type ImageFacts,
+  type ImageRequest,
+  inspectImage,
+  type Limits,
+} from "../image/index.ts";
+import { type Problem, unwrap } from "../problems.ts";
+import { nearest } from "../profile/nearest.ts";
+import { parseSize } from "../profile/units.ts";
+import { colorFor } from "./color.ts";
+import type { ImageFlags } from "./image.ts";
+import { toJson } from "./json.ts";
+import { complain, print } from "./output.ts";
+import { renderImage } from "./render-image.ts";
+import { flagProblem, refuse } from "./sandbox-options.ts";
+
+export async function inspectToStdout(
+  path: string,
+  flags: ImageFlags & { readonly json?: true },
+): Promise<void> {
+  const facts = await readFacts(path, flags);
+  print(flags.json ? toJson(facts) : renderImage(facts, colorFor(1)));
+}
+
+/** The facts of an image as the command line names it. */
+export async function readFacts(path: string, flags: ImageFlags): Promise<ImageFacts> {
+  const problems: Problem[] = [];
+  const request = imageRequest(path, flags, problems);
+  refuse(problems);
+  const progress = progressOf(path);
+  try {
+    return unwrap(await inspectImage({ ...request, progress: progress.report }));
+  } finally {
+    progress.end();
+  }
+}
+
+function imageRequest(path: string, flags: ImageFlags, problems: Problem[]): ImageRequest {
+  const limits: Partial<Record<keyof Limits, number>> = {};
+  for (const text of flags.limit ?? []) {
+    const [name = "", value = ""] = text.split("=");
+    const known = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
+    const limit = known.find((one) => one === name);
+    const number = parseSize(value);
+    if (limit === undefined) {
+      const near = nearest(name, known);
+      const suggestion = near === undefined ? {} : { suggestion: near };
+      problems.push({
+        ...flagProblem("--limit", `${JSON.stringify(name)} is not a limit`, known.join(", ")),
+        ...suggestion,
+      });
+    } else if (number === null || number === 0)
+      problems.push(
+        flagProblem(
+          "--limit",
+          `${JSON.stringify(value)} is not a limit's value`,
+          `a number or a size such as ${limit}=2G`,
+        ),
+      );
+    else limits[limit] = number;
+  }
+  // Messages name the image as it was given; what is opened does not depend on where the process is later.
+  return {
+    path: path === "" ? resolve(path) : path,
+    platform: flags.platform ?? null,
+    tag: flags.tag ?? null,
+    limits,
+  };
+}
+
+const STEP = 64 * 2 ** 20;
+
+/** A line on the terminal that says how far it is; nothing elsewhere. */
+function progressOf(path: string): { readonly report: (unpacked: number) => void; readonly end: () => void } {
+  if (!isatty(2)) return { report: () => undefined, end: () => undefined };
+  let next = STEP;
+  return {
+    report: (unpacked) => {
+      if (unpacked < next) return;
+      next = unpacked + STEP;
+      complain(
+        `\r\u001B[Ksandbox: ${JSON.stringify(path)}: ${Math.round(unpacked / 2 ** 20)} MiB read\u001B[1A`,
+      );
+    },
+    end: () => {
+      if (next > STEP) complain("\r\u001B[K\u001B[1A");
+    },
+  };
+}

@@ -1,0 +1,11 @@
+/**
+ * Images as a library: read one safely, get the facts about it. Re-exports only.
+ *
+ *     import { inspectImage } from "sandbox-runner/image";
+ *     const facts = await inspectImage({ path: "app.tar", platform: null, tag: null });
+ */
+export { type ImageFacts } from "./facts/facts.ts";
+export { inspectImage } from "./inspect.ts";
+export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+export { printable } from "./names.ts";
+export { type Image, type ImageRequest, readImage } from "./read-image.ts";

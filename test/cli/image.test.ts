@@ -1,0 +1,108 @@
+/** sandbox image, as a user types it: what it prints, how it ends, and that nothing an image holds reaches the terminal raw. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dockerArchive } from "../image/layout.ts";
+import { file, tar } from "../image/tar-writer.ts";
+import { messages, sandbox } from "./command.ts";
+
+let cwd = "";
+beforeAll(() => {
+  cwd = mkdtempSync(join(tmpdir(), "sandbox-image-cli-"));
+  const layer = tar(
+    file("usr/bin/sh", readFileSync("/bin/dash"), { mode: 0o755 }),
+    file("evil\u001B[31mred\u202E", "x", { mode: 0o4755 }),
+  );
+  writeFileSync(
+    join(cwd, "app.tar"),
+    dockerArchive({ layers: [{ tar: layer, createdBy: "COPY \u001B]0;x\u0007 ." }] }),
+  );
+  writeFileSync(join(cwd, "bad.tar"), tar(file("../x", "y")));
+});
+afterAll(() => rmSync(cwd, { recursive: true }));
+
+const image = (...args: readonly string[]) => sandbox(["image", ...args], { cwd });
+
+describe("sandbox image inspect", () => {
+  it("prints facts for people, with nothing that a terminal would obey", async () => {
+    const { status, stdout, stderr } = await image("inspect", "app.tar");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/^image {5}app\.tar \(docker-archive\)\nnames {5}app:1\n/);
+    expect(stdout).toContain("shell            /usr/bin/sh");
+    expect(stdout).toContain("4755 0:0 /evil\\x1b[31mred\\u{202e}");
+    expect([...stdout].filter((character) => character < " " && character !== "\n")).toEqual([]);
+  });
+
+  it("prints all facts as JSON", async () => {
+    const { status, stdout } = await image("inspect", "--json", "app.tar");
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      kind: "docker-archive",
+      programs: [{ path: "usr/bin/sh", kinds: ["shell"] }],
+    });
+  });
+
+  it.each<readonly [string, readonly string[], number, RegExp]>([
+    ["no image", ["inspect"], 2, /IMAGE is missing/],
+    [
+      "an image that is not there",
+      ["inspect", "none"],
+      3,
+      /^none: there is no such file or directory; images are read from disk/,
+    ],
+    [
+      "a hostile one",
+      ["inspect", "bad.tar"],
+      3,
+      /^bad\.tar: the name \.\.\/x leads out of its directory; do not unpack/,
+    ],
+    [
+      "another platform",
+      ["inspect", "app.tar", "--platform", "linux/s390x"],
+      3,
+      /choose with --platform: linux\/amd64/,
+    ],
+    [
+      "a limit that is reached",
+      ["inspect", "app.tar", "--limit", "unpacked=1K"],
+      3,
+      /raise the limit: --limit unpacked=/,
+    ],
+    [
+      "a limit that does not exist",
+      ["inspect", "app.tar", "--limit", "unpaked=1"],
+      2,
+      /^--limit: "unpaked" is not a limit; .*did you mean unpacked/,
+    ],
+    [
+      "a limit without a value",
+      ["inspect", "app.tar", "--limit", "ratio"],
+      2,
+      /^--limit: "" is not a limit's value/,
+    ],
+  ])("says what is wrong with %s, and ends with its status", async (_name, args, status, message) => {
+    const ended = await image(...args);
+    expect(ended).toMatchObject({ status, stdout: "" });
+    expect(messages(ended.stderr)).toHaveLength(1);
+    expect(ended.stderr).toMatch(message);
+  });
+
+  it("loads nothing native", async () => {
+    const guard = join(cwd, "guard.cjs");
+    const asked = join(cwd, "asked");
+    writeFileSync(
+      guard,
+      `const Module = require("node:module"); const load = Module._load;
+       Module._load = function (name, ...rest) {
+         if (/koffi/.test(name)) require("node:fs").writeFileSync(${JSON.stringify(asked)}, name);
+         return load.call(this, name, ...rest);
+       };`,
+    );
+    const { status } = await sandbox(["image", "inspect", "app.tar"], {
+      cwd,
+      env: { NODE_OPTIONS: `--require ${guard}` },
+    });
+    expect([status, existsSync(asked)]).toEqual([0, false]);
+  });
+});
