@@ -13,6 +13,7 @@ export { tailLog } from "./audit/tail.ts";
 export { exportHead, verifyLog } from "./audit/verify.ts";
 export { checkProfile } from "./check-profile.ts";
 export { controlStatus } from "./compile/index.ts";
+export { writeUserNamespaceProfile } from "./compile/lsm/apparmor-userns.ts";
 export type { Decision, LaunchPlan } from "./compile/plan.ts";
 export { EXPORTERS, type ExportFormat, exportProfile } from "./export.ts";
 export { cleanLeftovers } from "./host/clean.ts";

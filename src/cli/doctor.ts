@@ -1,6 +1,8 @@
 /**
  * sandbox doctor: what this host can enforce, and what would change that.
  */
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command } from "commander";
 import { colorFor } from "./color.ts";
 import { addExamples } from "./examples.ts";
@@ -15,17 +17,39 @@ export function doctorCommand(finish: (status: number) => void): Command {
     )
     .option("--json", "print it as JSON")
     .option("--clean", "first remove what runs left behind that were cut off by a power failure")
+    .option(
+      "--apparmor [PATH]",
+      "only print the AppArmor profile that lets the program at PATH, or this command, make user namespaces where AppArmor restricts them",
+    )
     .action(async () => {
-      finish(await doctor(command.opts<{ readonly json?: true; readonly clean?: true }>()));
+      const flags = command.opts<Flags>();
+      finish(
+        flags.apparmor === undefined ? await doctor(flags) : await printUserNamespaceProfile(flags.apparmor),
+      );
     });
   return addExamples(
     command,
     ["sandbox doctor", "read it"],
     ["sudo sandbox doctor --clean", "remove leftovers of runs by root"],
+    ["sandbox doctor --apparmor /usr/local/bin/strict", "the profile for a compiled launcher on Ubuntu"],
   );
 }
 
-async function doctor(flags: { readonly json?: true; readonly clean?: true }): Promise<number> {
+interface Flags {
+  readonly json?: true;
+  readonly clean?: true;
+  readonly apparmor?: string | true;
+}
+
+/** By default for this command itself. The kernel goes by where links lead; a launcher may be compiled later. */
+async function printUserNamespaceProfile(path: string | true): Promise<number> {
+  const { writeUserNamespaceProfile } = await import("../index.ts");
+  const named = resolve(path === true ? (process.argv[1] ?? "") : path);
+  print(writeUserNamespaceProfile(existsSync(named) ? realpathSync(named) : named).trimEnd());
+  return 0;
+}
+
+async function doctor(flags: Flags): Promise<number> {
   const { cleanLeftovers, examine, probeHost, renderDoctor } = await import("../index.ts");
   const facts = probeHost();
   const cleaned = flags.clean ? cleanLeftovers(facts) : null;

@@ -102,6 +102,7 @@ export function examine(facts: HostFacts): DoctorReport {
     ),
     fromAbility("seccomp", "System call filters", facts.seccomp, "seccomp filters are supported"),
     examineLibseccomp(facts),
+    examineLsm(facts),
     examineResources(facts),
     examineSwap(facts),
   ];
@@ -219,6 +220,33 @@ function examineLibseccomp(facts: HostFacts): Examination {
     status: "partial",
     detail: "libseccomp.so.2 is not in a library directory; our own emitter takes its place",
     fix: "sudo apt install libseccomp2 (Debian, Ubuntu), sudo dnf install libseccomp (Fedora), sudo apk add libseccomp (Alpine), sudo pacman -S libseccomp (Arch)",
+  };
+}
+
+/** Either module; a kernel labels processes by one of the two at most. */
+function examineLsm({ lsm: { apparmor, selinux } }: HostFacts): Examination {
+  const entry = { control: "lsm", title: "Mandatory access control" };
+  if (apparmor !== null) {
+    if (apparmor.load.available)
+      return { ...entry, status: "full", detail: "AppArmor: a profile is made for every sandbox", fix: null };
+    const detail = `AppArmor: only profiles that are loaded already, by name; ${apparmor.load.reason}`;
+    return { ...entry, status: "partial", detail, fix: apparmor.load.fix };
+  }
+  if (selinux !== null) {
+    if (selinux.mode === "enforcing")
+      return { ...entry, status: "full", detail: `SELinux enforces, as ${selinux.label}`, fix: null };
+    return {
+      ...entry,
+      status: "partial",
+      detail: "SELinux is permissive: it logs only",
+      fix: "sudo setenforce 1",
+    };
+  }
+  return {
+    ...entry,
+    status: "none",
+    detail: "this kernel enforces neither AppArmor nor SELinux",
+    fix: "boot with security=apparmor or security=selinux on the kernel command line, where the kernel has the module",
   };
 }
 

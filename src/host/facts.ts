@@ -51,6 +51,8 @@ export interface SubordinateRange {
 export interface AppArmorFacts {
   /** Label of the caller: "unconfined", or names of profiles without their mode. */
   readonly label: string;
+  /** The label takes something from the caller: a profile in mode unconfined does not. */
+  readonly confined: boolean;
   /** The caller may load policy: root of the host, securityfs writable, apparmor_parser installed. */
   readonly load: Ability;
   /** Absolute path of apparmor_parser(8); null: not installed. */

@@ -33,6 +33,7 @@ function probeAppArmor(files: HostFiles, caller: Caller): AppArmorFacts | null {
   return {
     // Of "name (enforce)" only the name says whom transitions start from.
     label: text.replace(/ \([a-z]+\)$/, ""),
+    confined: text !== "unconfined" && !text.endsWith(" (unconfined)"),
     load: canLoad(files, caller, parser),
     parser,
     abi: ABIS.find((abi) => files.status(`/etc/apparmor.d/abi/${abi}`) !== null) ?? null,

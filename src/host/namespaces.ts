@@ -84,7 +84,7 @@ export function probeUserNamespaces(
   ) {
     return unavailable(
       "AppArmor takes all capabilities from user namespaces of unconfined programs (kernel.apparmor_restrict_unprivileged_userns is 1)",
-      "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+      "sandbox doctor --apparmor prints the profile that lets the sandbox make them, and how to load it; for every program: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     );
   }
   // Docker's and containerd's default filter allows CLONE_NEWUSER only together with CAP_SYS_ADMIN; Podman's allows it.

@@ -204,13 +204,13 @@ const RULES: readonly Rule[] = [
   {
     call: ["write"],
     errno: ["ENOENT"],
-    about: /^(exec|stack) /,
+    about: /^label\.set (exec|stack) /,
     hint: "no AppArmor profile of that name is loaded; `sudo apparmor_parser --replace FILE` loads one, and `sandbox profile export` prints the one made from a profile",
   },
   {
     call: ["write"],
     errno: ["EACCES", "EPERM"],
-    about: /^(exec|stack) /,
+    about: /^label\.set (exec|stack) /,
     hint: "what confines the caller does not let it enter this AppArmor profile (change_profile); `lsm.type` none leaves the payload to the caller's alone",
   },
   {
@@ -267,7 +267,7 @@ const RULES: readonly Rule[] = [
   {
     call: ["spawn"],
     errno: ["ENOENT"],
-    hint: "/proc is not mounted or shows other processes than ours, or the working directory does not exist",
+    hint: "/proc is not mounted or shows other processes than ours, or the working directory does not exist, or the AppArmor profile that confines the caller has no mediate_deleted, without which no sealed program can be executed",
   },
   {
     call: ["spawn"],

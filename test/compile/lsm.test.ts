@@ -22,7 +22,10 @@ const written = (request: Case): readonly (string | undefined)[] =>
 const confined = (label: string): HostFacts => {
   const host = recordedHost(APPARMOR);
   const { apparmor } = host.lsm;
-  return { ...host, lsm: { selinux: null, apparmor: apparmor === null ? null : { ...apparmor, label } } };
+  return {
+    ...host,
+    lsm: { selinux: null, apparmor: apparmor === null ? null : { ...apparmor, label, confined: true } },
+  };
 };
 
 describe("where the kernel enforces neither module", () => {

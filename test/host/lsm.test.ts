@@ -28,6 +28,7 @@ describe("AppArmor", () => {
   test("root of the host with the parser can load policy", () => {
     expect(apparmor()).toEqual({
       label: "unconfined",
+      confined: false,
       load: { available: true },
       parser: "/usr/sbin/apparmor_parser",
       abi: "3.0",
@@ -51,11 +52,12 @@ describe("AppArmor", () => {
   });
 
   test.each([
-    ["docker-default (enforce)\n", "docker-default"],
-    ["a//&b (mixed)\n", "a//&b"],
-    ["a name with (brackets) (complain)\n", "a name with (brackets)"],
-  ])("the label %j is that of %s", (text, label) => {
-    expect(apparmor({ "/proc/self/attr/apparmor/current": text })?.label).toBe(label);
+    ["docker-default (enforce)\n", "docker-default", true],
+    ["a//&b (mixed)\n", "a//&b", true],
+    ["a name with (brackets) (complain)\n", "a name with (brackets)", true],
+    ["sandbox-userns-x (unconfined)\n", "sandbox-userns-x", false],
+  ])("the label %j is that of %s, confined: %s", (text, label, holds) => {
+    expect(apparmor({ "/proc/self/attr/apparmor/current": text })).toMatchObject({ label, confined: holds });
   });
 
   test("the newest language that the parser knows is named, and the limit on user namespaces", () => {

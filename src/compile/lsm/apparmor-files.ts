@@ -238,6 +238,9 @@ const inOrder = (letters: string): string =>
 /** Only what is a word to the parser may stand without quotes. */
 const quote = (glob: string): string => (/^[\w/.,{}[\]^*+:-]+$/.test(glob) ? glob : `"${glob}"`);
 
+/** A path as the parser takes it, meaning only itself. */
+export const quotePath = (path: string): string => quote(escapeGlob(path));
+
 /** A path as a pattern that means only itself (apparmor.d(5), Globbing). "@" would begin a variable, a quote end the text. */
 function escapeGlob(path: string): string {
   return path.replaceAll(/./gsu, (character) => {

@@ -50,11 +50,10 @@ function lacksLoading(draft: Draft, { load }: AppArmorFacts): string | null {
 
 function enterProfile(
   draft: Draft,
-  { label }: AppArmorFacts,
+  { label, confined: stacked }: AppArmorFacts,
   name: string,
   policy: AppArmorPolicy | null,
 ): void {
-  const stacked = label !== "unconfined";
   // The outer profile must allow it (change_profile), which cannot be asked beforehand. It holds the payload in any case.
   const lenient = stacked && draft.spec.require.lsm !== "full";
   const outer = `; where ${label} does not allow that, it alone holds the payload`;
