@@ -31,7 +31,7 @@ const amd64 = {
   console: "ttyS0",
   port: "ttyS1",
   packages: words(`
-    base-files bash dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
+    base-files bash bsdutils dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
     libc-bin libseccomp2 libstdc++6 perl-base python3-minimal
     apparmor`),
 };
