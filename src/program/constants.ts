@@ -66,10 +66,14 @@ export const STATX_TYPE = 1n;
 export const STATX_MODE = 2n;
 export const STATX_UID = 8n;
 export const STATX_GID = 0x10n;
-/** Bytes of struct statx, and where stx_uid (followed by stx_gid) and stx_mode lie in it. */
+export const STATX_INO = 0x100n;
+/** Bytes of struct statx, and where stx_uid (followed by stx_gid), stx_mode, stx_ino lie in it. */
 export const STATX_SIZE = 256;
 export const STATX_UID_OFFSET = 20;
 export const STATX_MODE_OFFSET = 28;
+export const STATX_INO_OFFSET = 32;
+/** stx_dev_major, followed by stx_dev_minor. */
+export const STATX_DEV_OFFSET = 136;
 /** File types in stx_mode. */
 export const S_IFMT = 0xf000n;
 export const S_IFREG = 0x8000;
@@ -127,6 +131,7 @@ export const TIOCSPGRP = 0x5410n;
 export const TIOCGWINSZ = 0x5413n;
 export const TIOCSWINSZ = 0x5414n;
 export const TIOCSPTLCK = 0x40045431n;
+export const TIOCGPTN = 0x80045430n;
 export const TIOCGPTPEER = 0x5441n;
 
 /** RLIMIT_ numbers by their prlimit(1) names (asm-generic/resource.h). */

@@ -127,6 +127,24 @@ describe.each(USERS)("run by %s", (user) => {
     expect(session.output).toContain("24 80");
   });
 
+  it("the payload's terminal has a name, which leads to it and to no other", async (context) => {
+    need(context, installed("python3"), "python3 is not installed");
+    const directory = scratch(user);
+    const look = "import os; print('same', os.stat(os.ttyname(0)).st_rdev == os.fstat(0).st_rdev)";
+    const session = await onTerminal(
+      user,
+      directory,
+      [["expect", "same (True|False)"], ["expect", "\\$ |$"], ["exit"]],
+      [
+        "/bin/sh",
+        "-c",
+        typed(user, directory, ["/bin/sh", "-c", `tty; /usr/bin/python3 -c "${look}"`]).trim(),
+      ],
+    );
+    expect(session).toMatchObject({ failed: null, status: 0 });
+    expect(session.output).toContain("/dev/console\r\nsame True");
+  });
+
   it("Ctrl-C ends the payload with 130 and the shell goes on", async (context) => {
     need(context, installed("python3"), "python3 is not installed");
     const directory = scratch(user);
