@@ -19,7 +19,7 @@ export { EXPORTERS, type ExportFormat, exportProfile } from "./export.ts";
 export { cleanLeftovers } from "./host/clean.ts";
 export { type DoctorReport, examine } from "./host/doctor.ts";
 export type { HostFacts } from "./host/facts.ts";
-export { probeHost } from "./host/probe.ts";
+export { probeHost, probeMachine } from "./host/probe.ts";
 export { renderDoctor } from "./host/render-doctor.ts";
 export {
   type Enforcement,

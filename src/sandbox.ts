@@ -16,7 +16,7 @@ import { removeUnusedPolicies, usePolicy } from "./host/apparmor-use.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
 import { findWriter } from "./host/kept-writes.ts";
-import { probeHost } from "./host/probe.ts";
+import { probeMachine } from "./host/probe.ts";
 import { claimIds } from "./id-ranges.ts";
 import { launch } from "./launch/launch.ts";
 import type { Outcome } from "./launch/outcome.ts";
@@ -80,7 +80,7 @@ export interface Sandbox {
 /** Make a sandbox. Rejects with ProfileError, which lists every problem with its place. */
 export async function createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const cwd = options.cwd ?? process.cwd();
-  const probed = probeHost();
+  const probed = await probeMachine({ cache: options.cache });
   const host: HostFacts = options.arch === undefined ? probed : { ...probed, arch: options.arch };
   const preparation = await Preparation.open({
     request: { profile: options.profile ?? "strict", overrides: options.overrides ?? [], cwd },

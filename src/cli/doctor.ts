@@ -50,8 +50,9 @@ async function printUserNamespaceProfile(path: string | true): Promise<number> {
 }
 
 async function doctor(flags: Flags): Promise<number> {
-  const { cleanLeftovers, examine, probeHost, renderDoctor } = await import("../index.ts");
-  const facts = probeHost();
+  const { cleanLeftovers, examine, probeMachine, renderDoctor } = await import("../index.ts");
+  // What is kept may be wrong: that is what one asks a doctor about.
+  const facts = await probeMachine({ renew: true });
   const cleaned = flags.clean ? cleanLeftovers(facts) : null;
   const report = examine(facts);
   if (flags.json) {

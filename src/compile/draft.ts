@@ -57,7 +57,18 @@ export const PHASES = {
     "readback",
     "wait",
   ],
-  payload: ["session", "label", "drop", "limits", "process", "privileges", "descriptors", "seccomp", "exec"],
+  payload: [
+    "session",
+    "label",
+    "drop",
+    "limits",
+    "process",
+    "privileges",
+    "landlock",
+    "descriptors",
+    "seccomp",
+    "exec",
+  ],
 } as const satisfies Record<Role, readonly string[]>;
 
 export type Phase = { [R in Role]: `${R}.${(typeof PHASES)[R][number]}` }[Role];

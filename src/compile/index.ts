@@ -10,6 +10,7 @@ import { provideDevices, provideProc } from "./devices.ts";
 import { Draft, type Target } from "./draft.ts";
 import { mapIdentity, RANGE_SIZE } from "./identity.ts";
 import { spawnPayload, startInit, watchPayload } from "./init.ts";
+import { restrictByLandlock } from "./landlock/index.ts";
 import { confine } from "./lsm/index.ts";
 import { maskPaths } from "./masks.ts";
 import {
@@ -78,6 +79,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   setPriorities(draft);
   prepareProcess(draft);
   setEnvironment(draft);
+  restrictByLandlock(draft);
   closeDescriptors(draft);
   installFilter(draft);
   executePayload(draft, launch);

@@ -51,6 +51,14 @@ export type Check =
     }
   /** The payload's label of the major security module (/proc/PID/attr/current), as the kernel writes it. */
   | { readonly kind: "label"; readonly expected: string }
+  /** What a system call answered in the launch: errno name, or "ok"; kept in a shared buffer of 8 bytes. */
+  | {
+      readonly kind: "answer";
+      readonly buffer: string;
+      /** What was asked, for people. */
+      readonly question: string;
+      readonly expected: string;
+    }
   /** A row of /proc/PID/limits of the payload: "soft hard". */
   | { readonly kind: "rlimit"; readonly name: Rlimit; readonly expected: string };
 

@@ -3,7 +3,9 @@
  * a recorded host is examined like the live one. `verifyByTrying` (trial.ts) puts the deductions to the test.
  */
 import { NAMESPACES, type Status } from "../profile/spec.ts";
+import { ABI_KERNELS, FS_RIGHTS, SCOPES } from "../program/landlock.ts";
 import type { Ability, HostFacts } from "./facts.ts";
+import { atLeast } from "./kernel.ts";
 
 /** One line of the report. */
 export interface Examination {
@@ -103,6 +105,7 @@ export function examine(facts: HostFacts): DoctorReport {
     fromAbility("seccomp", "System call filters", facts.seccomp, "seccomp filters are supported"),
     examineLibseccomp(facts),
     examineLsm(facts),
+    examineLandlock(facts),
     examineResources(facts),
     examineSwap(facts),
   ];
@@ -249,6 +252,40 @@ function examineLsm({ lsm: { apparmor, selinux } }: HostFacts): Examination {
     fix: "boot with security=apparmor or security=selinux on the kernel command line, where the kernel has the module",
   };
 }
+
+function examineLandlock({ landlockAbi: abi, kernel }: HostFacts): Examination {
+  const entry = { control: "landlock", title: "Landlock" };
+  if (abi === 0) {
+    return {
+      ...entry,
+      status: "none",
+      detail: "this kernel has no Landlock, or something around this process refuses it",
+      fix: atLeast(kernel, ...LANDLOCK_FIRST)
+        ? "boot with landlock in the lsm= list of the kernel command line: lsm=landlock,... and what /sys/kernel/security/lsm shows"
+        : `use a kernel of version ${LANDLOCK_FIRST.join(".")} or later`,
+    };
+  }
+  const newest = abi >= SCOPES.signal.since;
+  return {
+    ...entry,
+    status: newest ? "full" : "partial",
+    detail: newest
+      ? `ABI ${abi}: files, TCP ports, devices, signals and abstract sockets`
+      : `ABI ${abi}: it does not know ${UNKNOWN.filter(({ since }) => since > abi)
+          .map(({ what }) => what)
+          .join(", ")}`,
+    fix: newest ? null : `use a kernel of version ${ABI_KERNELS[SCOPES.signal.since]?.join(".")} or later`,
+  };
+}
+
+const LANDLOCK_FIRST = [5, 13] as const;
+/** What the shipped profiles want of it, by the ABI that brought it. */
+const UNKNOWN = [
+  { what: "moving files between directories", since: FS_RIGHTS.refer.since },
+  { what: "cutting files", since: FS_RIGHTS.truncate.since },
+  { what: "commands to devices", since: FS_RIGHTS.ioctl_dev.since },
+  { what: "signals and abstract sockets", since: SCOPES.signal.since },
+];
 
 function examineResources(facts: HostFacts): Examination {
   const entry = { control: "resources", title: "Memory, CPU and process limits" };

@@ -1,6 +1,7 @@
 /**
  * What the kernel and the libraries beside it can do, deduced from files: version, filesystems, security modules.
  */
+import { ABI_KERNELS } from "../program/landlock.ts";
 import type { Ability, HostFacts } from "./facts.ts";
 import type { HostFiles } from "./files.ts";
 import type { StatusFields } from "./user.ts";
@@ -99,21 +100,10 @@ export function probeLsms(files: HostFiles): readonly string[] {
   return found;
 }
 
-/** Linux version that brought each Landlock ABI, newest first. */
-const LANDLOCK_ABIS = [
-  [6, 15, 7],
-  [6, 12, 6],
-  [6, 10, 5],
-  [6, 7, 4],
-  [6, 2, 3],
-  [5, 19, 2],
-  [5, 13, 1],
-] as const;
-
-/** Only landlock_create_ruleset(2) knows for sure. From files: the list of modules and the version; 0 when the list is hidden. */
+/** Only landlock_create_ruleset(2) knows for sure (see landlock.ts). From files: the list of modules and the version; 0 when the list is hidden. */
 export function deduceLandlockAbi(kernel: HostFacts["kernel"], lsms: readonly string[]): number {
   if (!lsms.includes("landlock")) return 0;
-  return LANDLOCK_ABIS.find(([major, minor]) => atLeast(kernel, major, minor))?.[2] ?? 0;
+  return Object.values(ABI_KERNELS).filter(([major, minor]) => atLeast(kernel, major, minor)).length;
 }
 
 /** Number of CPUs in a list such as "0-3,8". */

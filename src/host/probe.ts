@@ -19,11 +19,23 @@ import {
   probeOverlay,
   probeSeccomp,
 } from "./kernel.ts";
+import { findLandlockAbi } from "./landlock.ts";
 import { hardLimits } from "./limits.ts";
 import { probeLsm } from "./lsm.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 import { probeNamespaces, probeProc, probeUserNamespaces } from "./namespaces.ts";
 import { capabilityNames, parseStatus, probeIds, probeUser } from "./user.ts";
+
+/**
+ * As `probeHost`, and what only the kernel itself can say: asked once per boot, then read from a file that is kept. `cache`: the directory
+ * for it (null: not kept; default: our own); `renew`: ask whatever is kept.
+ */
+export async function probeMachine(
+  options: { readonly cache?: string | null | undefined; readonly renew?: boolean } = {},
+): Promise<HostFacts> {
+  const facts = probeHost();
+  return { ...facts, landlockAbi: await findLandlockAbi(facts.arch, options) };
+}
 
 /** Thrown where nothing can be launched at all: a machine of another architecture or without /proc. */
 export class UnsupportedHost extends Error {

@@ -150,6 +150,13 @@ const RULES: readonly Rule[] = [
     hint: "its file system cannot translate owners (id-mapped mounts); copy it to one that can, such as ext4, xfs, btrfs or tmpfs, or run the sandbox as its owner",
   },
   {
+    // The first mount call of a launch, which needs nothing but the namespaces that were just made.
+    call: ["mount"],
+    errno: ["EPERM"],
+    about: /^mounts\.private /,
+    hint: "something around this process forbids every mount: a Landlock domain that restricts files, or a security module; start it from outside of that",
+  },
+  {
     call: MOUNT,
     errno: ["ENODEV"],
     hint: "the kernel does not have this file system; load its module or do without it",
@@ -214,6 +221,33 @@ const RULES: readonly Rule[] = [
     hint: "what confines the caller does not let it enter this AppArmor profile (change_profile); `lsm.type` none leaves the payload to the caller's alone",
   },
   {
+    call: ["openat2"],
+    errno: ["ENOENT", "ENOTDIR", "EACCES", "ELOOP"],
+    about: /^landlock:/,
+    hint: "`landlock.fs` lists a path that the payload cannot reach inside the sandbox; leave it out, or show it with a mount",
+  },
+  {
+    call: ["landlock_add_rule"],
+    errno: ["EINVAL"],
+    hint: "a file has no entries: of the rights of `landlock.fs` only execute, write_file, read_file, truncate, ioctl_dev and resolve_unix can name one",
+  },
+  {
+    call: ["landlock_restrict_self"],
+    errno: ["E2BIG"],
+    hint: "16 Landlock domains are around this process already; nest less deeply, or set `landlock` to null",
+  },
+  {
+    call: ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"],
+    errno: ["EINVAL", "ENOSYS", "EOPNOTSUPP", "E2BIG", "EPERM", "EACCES"],
+    hint: "this kernel does not give the Landlock that the plan was made for; `sandbox doctor` asks it anew, and `--set /landlock=null` does without",
+  },
+  {
+    call: ["expect"],
+    errno: ["EPROTO"],
+    about: /^landlock\./,
+    hint: "the kernel took the Landlock ruleset and does not enforce it; please report this with its version",
+  },
+  {
     call: ["seccomp"],
     errno: ["EINVAL", "ENOSYS", "EACCES", "ENOMEM"],
     hint: "the kernel does not take the filter; `sandbox doctor` says what it supports",
@@ -237,7 +271,7 @@ const RULES: readonly Rule[] = [
   {
     call: ["execve"],
     errno: ["EACCES"],
-    hint: "it is not an executable file, or lies where `noexec` holds; check its permission bits and its mount",
+    hint: "it is not an executable file, or lies where `noexec` or `landlock.fs.execute` forbids it; check its permission bits and its mount",
   },
   {
     call: ["execve"],

@@ -8,6 +8,7 @@ import type { Check, Decision } from "../compile/plan.ts";
 import { parseLimits } from "../host/limits.ts";
 import { unescapeOctal } from "../host/mountinfo.ts";
 import { parseStatus, type StatusFields } from "../host/user.ts";
+import { errnoName } from "../program/errno.ts";
 import type { MemoryImage } from "./memory.ts";
 import type { Enforcement } from "./outcome.ts";
 
@@ -113,6 +114,17 @@ function compare(check: Check, source: Source): Comparison {
       const { expected } = check;
       const matches = sortStack(actual) === sortStack(expected);
       return { expected, actual: actual === "" ? null : actual, matches };
+    }
+    case "answer": {
+      const bytes = source.memory.bytes(check.buffer);
+      // Zero before the step ran, and "ok" after: neither is what a proof waits for.
+      const result = bytes === null ? 0n : bytes.readBigInt64LE(0);
+      const actual = result < 0n ? errnoName(Number(-result)) : "ok";
+      return {
+        expected: `${check.question}: ${check.expected}`,
+        actual: bytes === null ? null : actual,
+        matches: actual === check.expected,
+      };
     }
     case "rlimit": {
       const row = source.limits.get(check.name);

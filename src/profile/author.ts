@@ -6,6 +6,7 @@ import type {
   CapabilitySet,
   Control,
   IdMapping,
+  LandlockSpec,
   Namespace,
   ProcMode,
   SeccompCondition,
@@ -70,6 +71,13 @@ export interface AuthorSeccomp {
   readonly syscalls?: readonly AuthorSeccompRule[] | null;
 }
 
+/** Over a base that turned it off, only what the profile itself says is there. */
+export type AuthorLandlock = {
+  readonly [K in keyof LandlockSpec]?: LandlockSpec[K] extends boolean
+    ? LandlockSpec[K]
+    : Partial<LandlockSpec[K]>;
+};
+
 type Nullable<T> = { readonly [K in keyof T]?: T[K] | null };
 
 export interface AuthorProfile {
@@ -103,6 +111,7 @@ export interface AuthorProfile {
   /** Absent: nobody wrote it, which is refused. */
   readonly seccomp?: AuthorSeccomp | null;
   readonly lsm: Spec["lsm"];
+  readonly landlock: AuthorLandlock | null;
   readonly resources: {
     readonly memory: AuthorSize | null;
     readonly swap: AuthorSize | null;

@@ -12,6 +12,7 @@ export function checkContradictions(spec: Spec, report: Report): void {
   filesystem(spec, report);
   capabilities(spec, report);
   lsm(spec, report);
+  landlock(spec, report);
   resources(spec, report);
   requirements(spec, report);
 }
@@ -233,6 +234,15 @@ function resources({ resources: limits }: Spec, report: Report): void {
         expected: "at least one of readBps, writeBps, readIops, writeIops",
       });
   }
+}
+
+function landlock({ landlock: rules, noNewPrivileges }: Spec, report: Report): void {
+  // landlock_restrict_self(2): a process without no_new_privs and without CAP_SYS_ADMIN gets EPERM.
+  if (rules !== null && !noNewPrivileges)
+    report.add("profile-contradiction", "/noNewPrivileges", "Landlock needs no_new_privs, which is off", {
+      others: ["/landlock"],
+      expected: "true, or landlock: null",
+    });
 }
 
 function requirements({ audit, require, seccomp, noNewPrivileges }: Spec, report: Report): void {

@@ -3,6 +3,7 @@
  * shows the same values to editors and readers, and a test compares the two.
  * Closed by default. `seccomp` has none on purpose: a profile that forgets it is refused, not left open.
  */
+import { FS_RIGHT_NAMES, type FsRight } from "../program/landlock.ts";
 import type { Device } from "./spec.ts";
 
 const DEFAULT_DEVICES: readonly Device[] = ["null", "zero", "full", "random", "urandom"];
@@ -36,6 +37,15 @@ export const DEFAULTS = {
   capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
   noNewPrivileges: true,
   lsm: { type: "any", apparmorProfile: null, selinuxLabel: null, mountLabel: null },
+  landlock: {
+    fs: Object.fromEntries(FS_RIGHT_NAMES.map((right) => [right, "derived" as const])) as Record<
+      FsRight,
+      "derived"
+    >,
+    net: { bind_tcp: "any", connect_tcp: "any", bind_udp: "any", connect_send_udp: "any" },
+    scope: { abstract_unix_socket: true, signal: true },
+    log: false,
+  },
   resources: {
     memory: null,
     swap: null,
@@ -76,6 +86,8 @@ export const DEFAULTS = {
     seccomp: "full",
     // Asked for everywhere, but which module a kernel enforces was decided when it booted.
     lsm: "none",
+    // Derived rules are a second layer; what an author lists is refused where it is missing, whatever stands here.
+    landlock: "none",
     resources: "full",
     network: "full",
     environment: "full",

@@ -2,7 +2,7 @@
  * Layers of a profile → one tree: defaults, then each profile from the base up, then overrides in order.
  *
  * The rule: objects merge by key; arrays and scalars replace what they inherit; null puts the default back. Four values
- * mean something only as a whole and so replace as a whole (WHOLE). seccomp alone keeps null, which means no filter.
+ * mean something only as a whole and so replace as a whole (WHOLE). seccomp and landlock keep null, which means none.
  * Every node of the result still knows where it was written.
  */
 import type { Checked, Problem } from "../problems.ts";
@@ -25,7 +25,7 @@ const WHOLE: ReadonlySet<string> = new Set([
   "/filesystem/write",
   "/identity/map",
 ]);
-const KEEPS_NULL: ReadonlySet<string> = new Set(["/seccomp"]);
+const KEEPS_NULL: ReadonlySet<string> = new Set(["/seccomp", "/landlock"]);
 
 /** Keys that speak of one file and are not inherited. */
 const OWN_KEYS: ReadonlySet<string> = new Set(["$schema", "$comment", "name", "description", "extends"]);

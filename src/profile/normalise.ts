@@ -6,6 +6,7 @@
 import type { AuthorProfile } from "./author.ts";
 import { CAPABILITIES } from "./capability-names.ts";
 import { normaliseFilesystem } from "./normalise-filesystem.ts";
+import { normaliseLandlock } from "./normalise-landlock.ts";
 import { normaliseSeccomp } from "./normalise-seccomp.ts";
 import { checkAbsolute } from "./paths.ts";
 import type { Report } from "./report.ts";
@@ -33,6 +34,7 @@ export function normalise(author: AuthorProfile, name: string, report: Report): 
     noNewPrivileges: author.noNewPrivileges,
     seccomp: seccomp === null || seccomp === undefined ? null : normaliseSeccomp(seccomp, report),
     lsm: pick(lsm),
+    landlock: author.landlock === null ? null : normaliseLandlock(author.landlock, report),
     resources: resources(author.resources, report),
     network: { mode: author.network.mode },
     environment: environment(author.environment, report),

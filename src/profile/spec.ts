@@ -3,6 +3,7 @@
  * every time in milliseconds, and each value has a provenance (see `ResolvedProfile`).
  */
 import type { Provenance } from "../problems.ts";
+import type { FsRight, LandlockScope, NetRight } from "../program/landlock.ts";
 
 export const NAMESPACES = ["user", "mount", "pid", "network", "ipc", "uts", "cgroup", "time"] as const;
 export type Namespace = (typeof NAMESPACES)[number];
@@ -130,6 +131,21 @@ export interface SeccompCondition {
   readonly minKernel?: string | undefined;
 }
 
+/**
+ * Landlock: what the payload may do with files, ports and processes, whatever else would let it.
+ * Rights have the kernel's names.
+ */
+export interface LandlockSpec {
+  /** `derived`: where the rest of the profile allows it; or exactly these absolute paths inside, each with all below it. */
+  readonly fs: Readonly<Record<FsRight, "derived" | readonly string[]>>;
+  /** `any` port, or these alone. */
+  readonly net: Readonly<Record<NetRight, "any" | readonly number[]>>;
+  /** Whether it ends at the sandbox's edge. */
+  readonly scope: Readonly<Record<LandlockScope, boolean>>;
+  /** Whether the kernel's audit log gets a record of each denial. */
+  readonly log: boolean;
+}
+
 export const RLIMITS = [
   "as",
   "core",
@@ -200,6 +216,7 @@ export const CONTROLS = [
   "noNewPrivileges",
   "seccomp",
   "lsm",
+  "landlock",
   "resources",
   "network",
   "environment",
@@ -252,6 +269,8 @@ export interface Spec {
     /** OCI `linux.mountLabel`: label of the file systems that the sandbox makes; null: derived as well. */
     readonly mountLabel: string | null;
   };
+  /** null: none. */
+  readonly landlock: LandlockSpec | null;
   readonly resources: Resources;
   readonly network: { readonly mode: "none" | "host" };
   readonly environment: { readonly pass: readonly string[]; readonly set: Readonly<Record<string, string>> };

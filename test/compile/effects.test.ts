@@ -5,8 +5,10 @@
  */
 import { describe, expect, test } from "vitest";
 import type { LaunchPlan } from "../../src/compile/plan.ts";
+import type { HostFacts } from "../../src/host/facts.ts";
 import { formatProblem } from "../../src/problems.ts";
-import { type Case, planFor } from "./plan.ts";
+import { FS_RIGHT_NAMES, NET_RIGHT_NAMES, NEWEST_ABI } from "../../src/program/landlock.ts";
+import { type Case, planFor, recordedHost } from "./plan.ts";
 
 /** Row: what the field is set to, and what must stand beside it for that to make sense. */
 interface Change {
@@ -14,8 +16,10 @@ interface Change {
   readonly with?: Readonly<Record<string, unknown>>;
   /** The value it is compared with; default: the profile's own. */
   readonly from?: unknown;
-  readonly host?: string;
+  readonly host?: string | HostFacts;
 }
+
+const NEWEST_LANDLOCK: HostFacts = { ...recordedHost("debian-root-v1-hybrid"), landlockAbi: NEWEST_ABI };
 
 const BIND = { type: "bind", source: "/data", target: "/data" } as const;
 const TMPFS = { type: "tmpfs", target: "/data" } as const;
@@ -102,11 +106,33 @@ const CHANGES: Readonly<Record<string, Change | readonly Change[]>> = {
       "/capabilities/inheritable": ["CAP_KILL"],
     },
   },
-  "/noNewPrivileges": { to: false, with: { "/seccomp": null } },
+  "/noNewPrivileges": { to: false, with: { "/seccomp": null, "/landlock": null } },
   "/seccomp": { to: null },
   "/lsm/type": { to: "none", host: "aarch64-root-v2" },
   "/lsm/apparmorProfile": { to: "tool-profile", host: "aarch64-root-v2" },
   "/lsm/selinuxLabel": { to: "system_u:system_r:tool_t:s0", host: "fedora-root-selinux" },
+  "/landlock": { to: null },
+  ...Object.fromEntries(
+    FS_RIGHT_NAMES.map((right) => [
+      `/landlock/fs/${right}`,
+      // Devices are made nowhere anyway.
+      { to: right === "make_char" || right === "make_block" ? ["/tmp"] : [], host: NEWEST_LANDLOCK },
+    ]),
+  ),
+  ...Object.fromEntries(
+    NET_RIGHT_NAMES.flatMap((right) => [
+      [
+        `/landlock/net/${right}`,
+        [
+          { to: [], host: NEWEST_LANDLOCK },
+          { to: [80], host: NEWEST_LANDLOCK },
+        ],
+      ],
+    ]),
+  ),
+  "/landlock/scope/abstract_unix_socket": { to: false },
+  "/landlock/scope/signal": { to: false },
+  "/landlock/log": { to: true },
   "/resources/memory": { to: "99M" },
   "/resources/swap": { to: "5M", host: "user-v2-delegated" },
   "/resources/cpus": { to: 0.25 },
@@ -170,7 +196,7 @@ function effect(plan: LaunchPlan): string {
   );
 }
 
-function effectOf(host: string, overrides: Readonly<Record<string, unknown>>): string {
+function effectOf(host: string | HostFacts, overrides: Readonly<Record<string, unknown>>): string {
   const plan = planFor({
     host,
     paths: PATHS,

@@ -45,6 +45,7 @@ describe("the judge", () => {
     "fd=0 /dev/null",
     "fd=1 pipe:[17]",
     "create-root=?30",
+    "signal-init=?1",
     "end=",
   ].join("\n");
   it.for([
@@ -55,6 +56,7 @@ describe("the judge", () => {
     ["a wider id map", "1000 99999 1", "0 0 4294967295"],
     ["a descriptor more", "fd=0 /dev/null", "fd=0 /dev/null\nfd=9 /"],
     ["a writable root", "create-root=?30", "create-root=0"],
+    ["no Landlock domain", "signal-init=?1", "signal-init=0"],
     ["a namespace of the host", "user:[1]", OWN.get("user") ?? ""],
   ] as const)("calls %s weaker", ([, from, to]) => {
     const weak = clean.replace(from, to);

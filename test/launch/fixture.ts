@@ -259,6 +259,7 @@ const SPEC: Spec = {
   noNewPrivileges: true,
   seccomp: null,
   lsm: { type: "none", apparmorProfile: null, selinuxLabel: null, mountLabel: null },
+  landlock: null,
   resources: {
     memory: null,
     swap: null,
@@ -295,6 +296,7 @@ const SPEC: Spec = {
     noNewPrivileges: "full",
     seccomp: "full",
     lsm: "none",
+    landlock: "full",
     resources: "full",
     network: "full",
     environment: "full",

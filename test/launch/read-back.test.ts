@@ -151,6 +151,34 @@ describe("what was not read", () => {
   });
 });
 
+describe("what a call of the launch answered", () => {
+  const answered = (result: bigint) => {
+    const bytes = Buffer.alloc(328);
+    bytes.writeBigInt64LE(result, 320);
+    const memory = viewMemory(bytes, { buffers: new Map([["proof", { offset: 320, size: 8 }]]), size: 328 });
+    const check: Check = { kind: "answer", buffer: "proof", question: "signal 0 to init", expected: "EPERM" };
+    return readBack([decide(check)], memory, OWN)[0];
+  };
+
+  it("is the errno that only the control gives", () => {
+    expect(answered(-1n)).toMatchObject({
+      expected: "signal 0 to init: EPERM",
+      actual: "EPERM",
+      matches: true,
+    });
+  });
+
+  it("does not match when the call went through, was never made, or said something else", () => {
+    expect(answered(0n)).toMatchObject({ actual: "ok", matches: false });
+    expect(answered(-3n)).toMatchObject({ actual: "ESRCH", matches: false });
+  });
+
+  it("does not match when the launcher has no such answer", () => {
+    const check: Check = { kind: "answer", buffer: "proof", question: "", expected: "EPERM" };
+    expect(readBack([decide(check)], memoryOf({}), OWN)[0]).toMatchObject({ actual: UNREAD, matches: false });
+  });
+});
+
 describe("mismatches", () => {
   it("are those of controls that should hold in full", () => {
     const wrong: Check = { kind: "status", field: "Seccomp", expected: "0" };

@@ -2,7 +2,8 @@
  * Every hostile attempt of programs/attempt.c: where it goes through without a sandbox, and what the strict profile
  * answers. Groups follow docs/escape-checklist.md.
  */
-import type { World } from "./harness.ts";
+import { FS_RIGHTS, SCOPES } from "../../src/program/landlock.ts";
+import { LANDLOCK_ABI, type World } from "./harness.ts";
 
 export interface Attempt {
   readonly name: string;
@@ -70,8 +71,8 @@ export const ATTEMPTS: Readonly<Record<string, readonly Attempt[]>> = {
   "other processes": [
     ...rows("user", "ok", "EPERM", "ptrace-parent vm-read-parent vm-write-parent pidfd-steal kcmp-parent"),
     ...rows("user", "reached", "EPERM", "ptrace-parent-high"),
-    // Signals of the sandbox to its own pid 1 harm nobody else; SIGKILL from inside never reaches it.
-    ...rows("userns", "ok", "ok", "kill-init"),
+    // Landlock; without it signals to the sandbox's own pid 1 harm nobody else, and SIGKILL from inside never reaches it.
+    ...rows("userns", "ok", LANDLOCK_ABI >= SCOPES.signal.since ? "EPERM" : "ok", "kill-init"),
     ...rows("userns", "ok", "EPERM", "ptrace-init vm-read-init pidfd-steal-init"),
   ],
   "large kernel interfaces": [
@@ -100,7 +101,13 @@ export const ATTEMPTS: Readonly<Record<string, readonly Attempt[]>> = {
     ...rows("root", "reached", "EPERM", "quotactl quotactl-fd syslog iopl ioperm"),
     ...rows(null, "ok", "EPERM", "vhangup"),
     ...rows("userns", "ok", "EPERM", "sethostname setdomainname"),
-    ...rows("root", "ok", "EPERM", "mknod-mem mknodat-disk"),
+    // Landlock comes first where it keeps rights on files: devices are made nowhere.
+    ...rows(
+      "root",
+      "ok",
+      LANDLOCK_ABI >= FS_RIGHTS.refer.since ? "EACCES" : "EPERM",
+      "mknod-mem mknodat-disk",
+    ),
   ],
   "identity and privileges": [
     // Ids that are not mapped do not exist.

@@ -20,6 +20,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, type TestContext } from "vitest";
+import { askKernel } from "../../src/host/landlock-trial.ts";
+import { archOf } from "../../src/host/probe.ts";
 import type { Outcome } from "../../src/launch/outcome.ts";
 
 /** `root` is uid 0 on the host; `user` owns nothing but its own temporary directory. */
@@ -52,6 +54,9 @@ export function need(context: TestContext, available: boolean, reason: string): 
 export function installed(program: string): boolean {
   return ["/usr/bin", "/bin", "/usr/sbin"].some((directory) => existsSync(join(directory, program)));
 }
+
+/** What this kernel has of Landlock; 0: nothing. */
+export const LANDLOCK_ABI = askKernel(archOf(process.arch));
 
 // ---- temporary directories: one tree per test file, removed at its end ----
 

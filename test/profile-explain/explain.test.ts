@@ -122,7 +122,12 @@ describe("--capability", () => {
     expect(capabilityText(explainCapability(bounded, "CAP_KILL"))).toMatch(
       /^CAP_KILL can not be had: it is in the bounding set only/,
     );
-    const byFile = factsOf("strict", [bounding, ["/noNewPrivileges", false], ["/seccomp", null]]);
+    const byFile = factsOf("strict", [
+      bounding,
+      ["/noNewPrivileges", false],
+      ["/seccomp", null],
+      ["/landlock", null],
+    ]);
     expect(explainCapability(byFile, "CAP_KILL").canBeHad).toBe(true);
     const [place] = explainCapability(STANDARD, "CAP_KILL").places;
     expect(lineAt(place as Place)).toMatch(/^\[\]/);

@@ -71,6 +71,7 @@ const VIOLATIONS: readonly (readonly [
     [
       ["/noNewPrivileges", false],
       ["/seccomp", null],
+      ["/landlock", null],
     ],
     ["noNewPrivileges"],
   ],

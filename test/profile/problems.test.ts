@@ -60,7 +60,7 @@ describe("a field that does not fit is refused where it is written", () => {
     [
       { __proto__x: 1 },
       [
-        'p.json:1:19 /__proto__x: "__proto__x" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "resources", "network", "environment", "process", "audit", "require"',
+        'p.json:1:19 /__proto__x: "__proto__x" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "landlock", "resources", "network", "environment", "process", "audit", "require"',
       ],
     ],
     [
@@ -366,6 +366,7 @@ describe("a field that does not fit is refused where it is written", () => {
     [
       { noNewPrivileges: false },
       [
+        "p.json:1:37 /noNewPrivileges: Landlock needs no_new_privs, which is off; expected true, or landlock: null",
         "p.json:1:37 /noNewPrivileges: a filter needs no_new_privs, which is off; expected true, or seccomp: null",
       ],
     ],

@@ -85,8 +85,9 @@ describe("the shipped profiles", () => {
     expect(spec.require.resources).toBe("partial");
     expect(spec.require.identity).toBe("partial");
     expect(spec.require.lsm).toBe("none");
+    expect(spec.require.landlock).toBe("none");
     const others = Object.entries(spec.require).filter(
-      ([control]) => !["resources", "identity", "filesystem", "lsm"].includes(control),
+      ([control]) => !["resources", "identity", "filesystem", "lsm", "landlock"].includes(control),
     );
     expect(others.every(([, status]) => status === "full")).toBe(true);
   });
@@ -232,7 +233,7 @@ describe("overrides", () => {
     [flag("--set", "/resources/pids", () => 1), "--set: the value has a function; expected JSON data"],
     [
       flag("--set", "/__proto__/x", 1),
-      '--set: "__proto__" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "resources", "network", "environment", "process", "audit", "require"',
+      '--set: "__proto__" is not known here; expected one of "name", "description", "extends", "namespaces", "identity", "filesystem", "capabilities", "noNewPrivileges", "seccomp", "lsm", "landlock", "resources", "network", "environment", "process", "audit", "require"',
     ],
     [
       flag("--net", "/network/mode", "host"),

@@ -60,7 +60,7 @@ export const CONDUCT: readonly ProfileRule[] = [
     options: {
       except: {
         type: "words",
-        default: ["audit", "lsm"],
+        default: ["audit", "lsm", "landlock"],
         known: () => CONTROLS,
         about: "controls that may be missing",
       },

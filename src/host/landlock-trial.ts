@@ -1,0 +1,60 @@
+/** The program that asks the kernel for its Landlock ABI. Loaded only when no answer is kept. */
+import { spawnSync } from "node:child_process";
+import { encodeProgram } from "../encode/index.ts";
+import { prepareImage } from "../launch/image.ts";
+import { Listing, value } from "../program/build.ts";
+import { LANDLOCK_CREATE_RULESET_VERSION } from "../program/landlock.ts";
+import type { Program, Step } from "../program/program.ts";
+import type { Arch } from "./facts.ts";
+
+/** Far more ABIs than there are; an exit status has a byte. */
+const HIGHEST = 100;
+/** Milliseconds; it takes two. */
+const PATIENCE = 5000;
+
+/** 0 when the kernel has no Landlock, has it turned off, or something around us refuses to ask. Throws when the program cannot be run. */
+export function askKernel(arch: Arch): number {
+  const image = prepareImage(encodeProgram(versionProgram(arch)));
+  try {
+    const { status, error } = spawnSync(image.path, [], {
+      stdio: "ignore",
+      env: {},
+      timeout: PATIENCE,
+      killSignal: "SIGKILL",
+    });
+    if (error !== undefined) throw error;
+    // Killed by a filter around us, which refuses it to a launch as well.
+    return status ?? 0;
+  } finally {
+    image.close();
+  }
+}
+
+/** landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION): the ABI as exit status, 0 for every error. */
+function versionProgram(arch: Arch): Program {
+  const steps: Step[] = [];
+  const at = new Listing(steps, "host");
+  const abi = at.call(
+    "version",
+    "which Landlock is there?",
+    "landlock_create_ruleset",
+    [0, 0, LANDLOCK_CREATE_RULESET_VERSION],
+    { onError: "continue" },
+  );
+  for (let number = 1; number <= HIGHEST; number += 1)
+    at.branch(`is.${number}`, "this one?", abi, value(number), `${number}`);
+  at.step({ kind: "exit", code: 0 }, "exit.none", "none");
+  for (let number = 1; number <= HIGHEST; number += 1) {
+    at.label(`${number}`);
+    at.step({ kind: "exit", code: number }, `exit.${number}`, "the answer");
+  }
+  const nothing = { onFailure: null, steps: [] };
+  return {
+    arch,
+    memory: "anonymous",
+    seal: false,
+    data: [],
+    buffers: [],
+    roles: { monitor: { onFailure: null, steps }, init: nothing, payload: nothing },
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * Which Landlock this kernel has. No file says it: a distribution can bring an ABI to an older version, a boot parameter can turn
+ * Landlock off, and a container's filter can refuse its calls. So landlock_create_ruleset(2) is asked, by a program of a few hundred
+ * bytes that makes this one call and exits with the answer. It costs some milliseconds, so the answer is kept for as long as it must
+ * hold: this boot, this kernel, these filters around us. A wrong one is never worse than seen: rights that are not there fail the launch.
+ */
+import { readFileSync } from "node:fs";
+import { BUILD_ID } from "../build-id.ts";
+import { cacheDirectory, readPrivate, writePrivate } from "../kernel/private-directory.ts";
+import type { Arch } from "./facts.ts";
+
+/** `cache`: the directory to keep the answer in; null: none; undefined: our own, for built code only. `renew`: what is kept does not count. */
+export async function findLandlockAbi(
+  arch: Arch,
+  { cache, renew = false }: { readonly cache?: string | null | undefined; readonly renew?: boolean },
+): Promise<number> {
+  const directory = cache ?? (cache === undefined && BUILD_ID !== null ? cacheDirectory() : null);
+  const circumstances = describeCircumstances(arch);
+  const kept = directory === null || renew ? null : readAnswer(directory, circumstances);
+  if (kept !== null) return kept;
+  const { askKernel } = await import("./landlock-trial.ts");
+  const answer = askKernel(arch);
+  if (directory !== null) writePrivate(directory, NAME, Buffer.from(`${circumstances}${answer}\n`));
+  return answer;
+}
+
+const NAME = "landlock-abi";
+const MAX_BYTES = 512;
+
+/** Everything that the answer depends on, in a line. */
+function describeCircumstances(arch: Arch): string {
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const release = readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
+  const filters = [
+    ...readFileSync("/proc/self/status", "utf8").matchAll(/^Seccomp(?:_filters)?:\s*(\d+)$/gm),
+  ];
+  return `sandbox-landlock-1 ${boot} ${release} ${arch} ${filters.map(([, count]) => count).join("/")} `;
+}
+
+function readAnswer(directory: string, circumstances: string): number | null {
+  const text = readPrivate(directory, NAME, MAX_BYTES)?.toString("utf8") ?? "";
+  const answer = text.startsWith(circumstances) ? text.slice(circumstances.length) : "";
+  return /^\d{1,3}\n$/.test(answer) ? Number(answer) : null;
+}
