@@ -14,6 +14,7 @@ export {
 } from "./compare-policies.ts";
 export { ABIS, type Abi } from "./compile/seccomp/abi.ts";
 export { type Call, call, formatVerdict, type Verdict } from "./compile/seccomp/ir.ts";
+export { type Divergence, divergencesOf } from "./divergence/report.ts";
 export { meaningOf, programOf } from "./policy-input/meaning.ts";
 export {
   type InputFilter,

@@ -11,6 +11,7 @@ import { toJson } from "./json.ts";
 import { complain, print } from "./output.ts";
 import { diffCommand } from "./profile-diff.ts";
 import { disasmCommand } from "./profile-disasm.ts";
+import { divergenceCommand } from "./profile-divergence.ts";
 import { explainCommand } from "./profile-explain.ts";
 import { proveCommand } from "./profile-prove.ts";
 import { simulateCommand } from "./profile-simulate.ts";
@@ -91,7 +92,14 @@ export function profileCommand(finish: (status: number) => void): Command {
       ["sandbox profile export strict --to selinux", "its module of SELinux policy"],
     ),
   );
-  for (const make of [explainCommand, simulateCommand, disasmCommand, diffCommand, proveCommand])
+  for (const make of [
+    explainCommand,
+    simulateCommand,
+    disasmCommand,
+    diffCommand,
+    proveCommand,
+    divergenceCommand,
+  ])
     command.addCommand(make(finish));
   return addExamples(
     command,

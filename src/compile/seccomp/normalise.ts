@@ -34,8 +34,21 @@ export interface Normalised {
   readonly notes: readonly string[];
 }
 
-/** The policy that a spec means on a target, or every mistake in it. */
-export function normalise(spec: SeccompSpec, target: FilterTarget): Checked<Normalised> {
+/** What several rules for one call become: a list of which the first that holds answers. */
+export type Combine = (
+  rules: readonly Rule[],
+  call: { readonly abi: Abi; readonly nr: number },
+) => readonly Rule[];
+
+/**
+ * The policy that a spec means on a target, or every mistake in it. `combine` is for the meaning that other programs give to the same rules; ours is that
+ * the strictest answers.
+ */
+export function normalise(
+  spec: SeccompSpec,
+  target: FilterTarget,
+  combine: Combine = strictestFirst,
+): Checked<Normalised> {
   const problems: Problem[] = [];
   const notes: string[] = [];
   const report: Report = (kind, pointer, message, more = {}) => {
@@ -57,7 +70,7 @@ export function normalise(spec: SeccompSpec, target: FilterTarget): Checked<Norm
 
   const isErrno = (fallback & 0xffff0000) >>> 0 === RET.errno;
   const policy: FilterPolicy = {
-    abis: abis.map((abi) => tabulate(abi, rules.flat(), fallback)),
+    abis: abis.map((abi) => tabulate(abi, rules.flat(), fallback, combine)),
     fallback,
     newer: isErrno ? errno(ENOSYS) : fallback,
     foreign: RET.killProcess,
@@ -296,8 +309,8 @@ function atLeast({ kernel }: FilterTarget, [major, minor]: readonly [number, num
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
-/** Rules by number, strictest first, without those that can never be reached. */
-function tabulate(abi: Abi, rules: readonly NamedRule[], fallback: Verdict): AbiPolicy {
+/** Rules by number, in the order in which they are asked, without those that can never be reached. */
+function tabulate(abi: Abi, rules: readonly NamedRule[], fallback: Verdict, combine: Combine): AbiPolicy {
   const { numbers } = syscallTable(abi);
   const calls = new Map<number, Rule[]>();
   for (const { names, conditions, verdict } of rules) {
@@ -309,15 +322,18 @@ function tabulate(abi: Abi, rules: readonly NamedRule[], fallback: Verdict): Abi
       calls.set(nr, list);
     }
   }
-  const ordered = [...calls].toSorted((a, b) => a[0] - b[0]).map(([nr, list]) => [nr, order(list)] as const);
+  const ordered = [...calls]
+    .toSorted((a, b) => a[0] - b[0])
+    .map(([nr, list]) => [nr, combine(list, { abi, nr })] as const);
   // Above the newest known number the answer without a rule is not the fallback.
   const says = ([nr, list]: readonly [number, readonly Rule[]]) =>
     nr > NEWEST_OF[abi] || list.some((rule) => rule.verdict !== fallback);
   return { abi, calls: new Map(ordered.filter(says)) };
 }
 
-function order(rules: readonly Rule[]): readonly Rule[] {
-  // Sorting is stable: what is written first stays first among equals.
+/** Our own: what is written first stays first among equals. */
+export function strictestFirst(rules: readonly Rule[]): readonly Rule[] {
+  // Sorting is stable.
   const sorted = rules.toSorted((a, b) => strictness(a.verdict) - strictness(b.verdict));
   const always = sorted.findIndex((rule) => rule.conditions.length === 0);
   if (always === -1) return sorted;
