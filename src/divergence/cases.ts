@@ -173,7 +173,9 @@ function withStub({ abi, calls }: AbiPolicy, names: readonly string[]): AbiPolic
   const last = names.reduce((most, name) => Math.max(most, numbers.get(name) ?? -1), -1);
   const stub = [{ conditions: [], verdict: errno(ENOSYS) }];
   const behind = new Map(calls);
-  for (let nr = last + 1; last !== -1 && nr <= NEWEST_OF[abi]; nr++) behind.set(nr, stub);
+  // No number of the ABI is named: there is nothing that a stub could stand behind.
+  if (last === -1) return { abi, calls };
+  for (let nr = last + 1; nr <= NEWEST_OF[abi]; nr++) behind.set(nr, stub);
   return { abi, calls: behind };
 }
 

@@ -69,7 +69,7 @@ describe("completion in bash", () => {
     [
       "commands of a command",
       ["profile", ""],
-      ["list", "show", "validate", "export", "explain", "simulate", "disasm", "diff", "prove"],
+      ["list", "show", "validate", "export", "explain", "simulate", "disasm", "diff", "prove", "divergence"],
     ],
     ["options", ["run", "--mem"], ["--memory"]],
     ["options after options with values", ["run", "--memory", "1G", "--pi"], ["--pids"]],
