@@ -10,6 +10,7 @@ import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
 import type { HostFacts, RequestFacts } from "./host/facts.ts";
 import { errorCode } from "./host/files.ts";
+import { probeInstallTree } from "./host/install-tree.ts";
 import { claimForWrites } from "./host/kept-writes.ts";
 import { type Layers, probeCommand, probePaths } from "./host/request.ts";
 import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
@@ -110,7 +111,10 @@ export class Preparation {
       ...(command?.closure ?? []),
       ...(command?.hostPath == null ? [] : [command.hostPath, ...placesInside(brief.spec, command.hostPath)]),
     ];
-    return { cwd, paths: probePaths(namedPaths(brief, host, cwd, more), layers(brief)), command };
+    const { write } = brief.spec.filesystem;
+    const installTree = root.type === "system" && write !== "none" ? probeInstallTree() : [];
+    const paths = probePaths(namedPaths(brief, host, cwd, more), layers(brief));
+    return { cwd, paths, installTree, command };
   }
 }
 

@@ -80,12 +80,12 @@ export class PreparedCache {
   launchKey(
     profileKey: string,
     { sources }: ProfileBrief,
-    { cwd, paths, command }: RequestFacts,
+    { cwd, paths, installTree, command }: RequestFacts,
     terminals: readonly number[],
   ): string {
     // A command that is searched for inside is the run's business: by its name it is in no plan.
     const shown = command === null ? null : [command.hostPath, command.closure];
-    return digest([profileKey, sources, cwd, paths, shown, terminals]);
+    return digest([profileKey, sources, cwd, paths, installTree, shown, terminals]);
   }
 
   readLaunch(key: string): PreparedParts | null {

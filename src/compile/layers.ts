@@ -1,9 +1,11 @@
 /**
  * Layers of the root: overlays over host directories, read-only or with an upper layer for writes. Everything is named by descriptor.
  */
+
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
 import { hostEtc } from "./etc.ts";
+import { ownDirectories } from "./install-tree.ts";
 import {
   type Attributes,
   attach,
@@ -113,7 +115,11 @@ export function addWritableLayer(draft: Draft, layer: Layer, above: Operand): vo
     check: { kind: "mount", target: layer.target, fsType: "overlay", options: ["rw", "nosuid", "nodev"] },
   });
   const lower = openHostPath(draft, draft.phase("init.sources", own), layer.id, layer.source);
-  const tree = makeOverlay(draft, own, layer.id, lower, above, layer.target.slice(1).replaceAll("/", "-"));
+  const name = layer.target.slice(1).replaceAll("/", "-");
+  const { installTree } = draft.request;
+  const tree = makeOverlay(draft, own, layer.id, lower, above, name, (upper) => {
+    if (layer.target === "/usr" && installTree.length > 0) ownDirectories(draft, own, upper, installTree);
+  });
   attach(draft, "init.mounts", own, layer.id, tree, layer.target, "directory", "no-links");
 }
 
@@ -125,12 +131,16 @@ export function makeOverlay(
   lower: Operand,
   above: Operand,
   name: string,
+  /** What is to be in the upper layer before the overlay is made: afterwards it may not be changed from outside. */
+  fill: (upper: Operand) => void = () => undefined,
 ): Operand {
   const at = draft.phase("init.root", decision);
   const options: FileSystemOption[] = [];
+  const upper = makeBeneath(draft, at, `${id}.upper`, above, `${name}.upper`);
+  fill(upper);
   const parts = [
     ["lowerdir", lower],
-    ["upperdir", makeBeneath(draft, at, `${id}.upper`, above, `${name}.upper`)],
+    ["upperdir", upper],
     ["workdir", makeBeneath(draft, at, `${id}.work`, above, `${name}.work`)],
   ] as const;
   for (const [key, descriptor] of parts) {

@@ -160,4 +160,6 @@ export interface RequestFacts {
   readonly cwd: string;
   readonly paths: Readonly<Record<string, PathFact>>;
   readonly command: CommandFacts | null;
+  /** Directories below /usr/local that programs install into, relative to it, parents first; [] where the root takes no writes. */
+  readonly installTree: readonly string[];
 }

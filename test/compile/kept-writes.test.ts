@@ -43,7 +43,7 @@ describe("a directory that holds somebody's files", () => {
     mkdirSync(join(directory, "usr.upper"));
     writeFileSync(join(directory, WRITES_MARK), "", { mode: 0o600 });
     expect(await write(await keeper(directory))).toMatchObject({ launchError: null, exitCode: 0 });
-    expect(readdirSync(join(directory, "usr.upper"))).toEqual(["kept"]);
+    expect(readdirSync(join(directory, "usr.upper"))).toContain("kept");
   });
 
   const marks: Readonly<Record<string, (mark: string) => void>> = {

@@ -51,6 +51,7 @@ export interface Case {
   readonly command?: string;
   readonly cwd?: string;
   readonly paths?: Readonly<Record<string, Partial<PathFact>>>;
+  readonly installTree?: readonly string[];
 }
 
 const OPTION: Provenance = { kind: "option", option: "test" };
@@ -116,5 +117,5 @@ function facts(request: Case, host: HostFacts): RequestFacts {
           hostPath: request.command.includes("/") ? request.command : null,
           closure: [],
         };
-  return { cwd, paths, command };
+  return { cwd, paths, installTree: request.installTree ?? [], command };
 }
