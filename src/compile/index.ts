@@ -6,6 +6,7 @@ import type { Checked, Problem } from "../problems.ts";
 import { CONTROLS, type Control, type ResolvedProfile, STATUSES, type Status } from "../profile/spec.ts";
 import type { Program } from "../program/program.ts";
 import { limitByCgroup, startsInCgroup } from "./cgroup.ts";
+import { crossCheck } from "./cross-check.ts";
 import { provideDevices, provideProc } from "./devices.ts";
 import { Draft, type Target } from "./draft.ts";
 import { mapIdentity, RANGE_SIZE } from "./identity.ts";
@@ -87,7 +88,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
   watchInit(draft, launch);
   closeHostDescriptors(draft, "filesystem.root");
 
-  const problems = [...draft.problems, ...unmet(draft)];
+  const problems = [...draft.problems, ...crossCheck(profile), ...unmet(draft)];
   if (problems.length > 0) return { ok: false, problems };
   const { spec } = profile;
   return {
