@@ -6,7 +6,9 @@
 import type { Problem } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile } from "../profile/spec.ts";
+import { NET_RIGHT_NAMES, type NetRight } from "../program/landlock.ts";
 import { type Admits, admittedBy } from "./seccomp/admits.ts";
+import { type SocketType, socketKinds } from "./seccomp/socket-kinds.ts";
 import { isBelow } from "./visible.ts";
 
 type Report = (pointer: string, message: string, hint: string) => void;
@@ -18,6 +20,7 @@ export function crossCheck(profile: ResolvedProfile): readonly Problem[] {
   };
   const admits = admittedBy(profile);
   capabilities(profile, admits, report);
+  ports(profile, admits, report);
   covered(profile, report);
   return problems;
 }
@@ -62,6 +65,38 @@ function capabilities({ spec }: ResolvedProfile, admits: Admits, report: Report)
         `${name} has no effect: the system-call filter refuses every call that asks for it (${calls.join(", ")})`,
         "leave it out, or let one of them through in seccomp.syscalls",
       );
+  }
+}
+
+/** What a right on ports is for: a type of socket, and the calls that take a port of it. */
+const PORTS: Readonly<Record<NetRight, { readonly type: SocketType; readonly calls: readonly string[] }>> = {
+  bind_tcp: { type: "stream", calls: ["bind"] },
+  connect_tcp: { type: "stream", calls: ["connect", "sendto", "sendmsg", "sendmmsg"] },
+  bind_udp: { type: "dgram", calls: ["bind"] },
+  connect_send_udp: { type: "dgram", calls: ["connect", "sendto", "sendmsg", "sendmmsg"] },
+};
+
+/** Ports that Landlock opens one by one, and the filter's sockets. */
+function ports(profile: ResolvedProfile, admits: Admits, report: Report): void {
+  const { landlock } = profile.spec;
+  if (landlock === null) return;
+  const made = (wanted: SocketType): boolean =>
+    socketKinds(profile).some(
+      ({ family, type }) => (family === "inet" || family === "inet6") && type === wanted,
+    );
+  for (const right of NET_RIGHT_NAMES) {
+    const { type, calls } = PORTS[right];
+    const rule = landlock.net[right];
+    if (rule === "any" || rule.length === 0) continue;
+    const missing = !made(type) ? `no internet socket of type ${type} can be made` : null;
+    const refused = calls.some((call) => admits(call)) ? null : `${calls.join(", ")} cannot be called`;
+    const why = missing ?? refused;
+    if (why === null) continue;
+    report(
+      `/landlock/net/${right}`,
+      `it opens ports ${rule.join(", ")}, and the system-call filter closes them: ${why}`,
+      "let it through in seccomp.syscalls, or give no ports",
+    );
   }
 }
 

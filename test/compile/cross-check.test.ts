@@ -62,6 +62,30 @@ describe("a capability that no layer lets through", () => {
   });
 });
 
+describe("ports that Landlock opens", () => {
+  const local = [{ names: ["@basic-io", "@file-system", "@network-io"], action: "SCMP_ACT_ALLOW" }];
+
+  test.each([
+    ["bind_tcp", "stream"],
+    ["connect_tcp", "stream"],
+    ["bind_udp", "dgram"],
+    ["connect_send_udp", "dgram"],
+  ])("%s needs internet sockets of type %s", (right, type) => {
+    const changes = { [`/landlock/net/${right}`]: [80, 443] };
+    expect(saidOf("strict", changes)).toEqual([]);
+    const message = `--set: it opens ports 80, 443, and the system-call filter closes them: no internet socket of type ${type} can be made; let it through in seccomp.syscalls, or give no ports`;
+    expect(saidOf("strict", { ...changes, "/seccomp/syscalls": local })).toEqual([message]);
+    expect(saidOf("strict", { [`/landlock/net/${right}`]: [], "/seccomp/syscalls": local })).toEqual([]);
+  });
+
+  test("and the call that takes one", () => {
+    const rule = { names: ["bind"], action: "SCMP_ACT_ERRNO", errnoRet: 1 };
+    expect(saidOf("strict", { "/landlock/net/bind_tcp": [80], "/seccomp/syscalls/-": rule })).toEqual([
+      "--set: it opens ports 80, and the system-call filter closes them: bind cannot be called; let it through in seccomp.syscalls, or give no ports",
+    ]);
+  });
+});
+
 describe("a path that two fields speak of", () => {
   test("mounted and masked", () => {
     const masked = { "/filesystem/masked": ["/secret"] };

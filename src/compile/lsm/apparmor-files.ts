@@ -193,7 +193,7 @@ function deviceRules({ filesystem, process }: Spec): RuleGroup {
     why: "devices",
     rules: [
       ...(nodes.length === 0 ? [] : [`/dev/{${nodes.join(",")}} rw,`]),
-      ...(terminals ? ["/dev/pts/{ptmx,[0-9]*} rw,"] : []),
+      ...(terminals ? ["/dev/{console,pts/{ptmx,[0-9]*}} rw,"] : []),
       ...(devices.includes("shm") ? ["/dev/shm/{,**} rwlk,"] : []),
       ...(devices.includes("mqueue") ? ["/dev/mqueue/{,*} rwlk,"] : []),
     ],
