@@ -55,7 +55,7 @@ export function limitByCgroup(draft: Draft): ReadonlySet<string> {
   const held = new Set<string>();
   const wanted = new Map<Controller, string>();
   for (const entry of requestedLimits(draft)) {
-    const controller = draft.host.cgroup.controllers[entry.controller];
+    const controller = draft.cgroup.controllers[entry.controller];
     if (controller === undefined) continue;
     held.add(entry.resource);
     const decision = draft.decide({
@@ -66,7 +66,7 @@ export function limitByCgroup(draft: Draft): ReadonlySet<string> {
       status: "full",
     });
     for (const [file, content, optional] of entry.files(controller.version)) {
-      if (optional === true && !draft.host.cgroup.swapAccounting) continue;
+      if (optional === true && !draft.cgroup.swapAccounting) continue;
       limits.push({ controller: entry.controller, file, content, decision });
       draft.decisions.push({
         ...(draft.decisions.find(({ id }) => id === decision) ?? bug("decision vanished")),
@@ -78,12 +78,12 @@ export function limitByCgroup(draft: Draft): ReadonlySet<string> {
     wanted.set(entry.controller, decision);
   }
   // Accounting is worth a directory even without a limit: peak memory and CPU time of the whole sandbox.
-  if (wanted.size > 0 && draft.host.cgroup.controllers.cpuacct !== undefined) {
+  if (wanted.size > 0 && draft.cgroup.controllers.cpuacct !== undefined) {
     wanted.set("cpuacct", [...wanted.values()][0] ?? bug("no controller"));
   }
   const groups = new Map<string, Controller[]>();
   for (const controller of wanted.keys()) {
-    const facts = draft.host.cgroup.controllers[controller] ?? bug(`no ${controller}`);
+    const facts = draft.cgroup.controllers[controller] ?? bug(`no ${controller}`);
     const key = `${facts.version}:${draft.supervised ? facts.parent : (facts.top ?? facts.parent)}`;
     groups.set(key, [...(groups.get(key) ?? []), controller]);
   }
@@ -120,6 +120,7 @@ function makeDirectory(
     [AT_FDCWD, draft.text(parent), O_PATH | O_DIRECTORY | O_CLOEXEC, 0],
     { target: parent },
   );
+  if (version === 2 && !draft.supervised) handOn(draft, name, above, controllers, decision);
   at.call(`${name}.make`, "a cgroup of this run alone", "mkdirat", [above, buffer("cgroup-name"), 0o755], {
     target: `${parent}/sandbox-<run id>`,
   });
@@ -162,6 +163,37 @@ function makeDirectory(
       );
   }
   account(draft, version, name, controllers, decision);
+}
+
+/**
+ * A supervisor has done this before the launch; a launcher by itself may be the first in this tree since the machine started. Whether it
+ * was needed or not: the limits' files are there after it, or opening them fails and with it the launch.
+ */
+function handOn(
+  draft: Draft,
+  name: string,
+  above: ReturnType<typeof result>,
+  controllers: readonly Controller[],
+  decision: string,
+): void {
+  const at = draft.phase("monitor.cgroup", decision);
+  const file = "cgroup.subtree_control";
+  const enable = controllers.map((controller) => `+${controller}`).join(" ");
+  const handed = at.call(
+    `${name}.hand-on.open`,
+    "children get these controllers",
+    "openat",
+    [above, draft.text(file), O_WRONLY | O_CLOEXEC, 0],
+    { onError: "continue", target: file },
+  );
+  at.call(
+    `${name}.hand-on.write`,
+    "children get these controllers",
+    "write",
+    [handed, draft.text(enable), enable.length],
+    { onError: "continue", target: file },
+  );
+  at.call(`${name}.hand-on.close`, "done with it", "close", [handed], { onError: "continue" });
 }
 
 function writeLimit(draft: Draft, name: string, directory: ReturnType<typeof result>, limit: Limit): void {

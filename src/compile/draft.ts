@@ -2,7 +2,7 @@
  * The plan while it is being made: phases of steps in launch order, decisions, constants, buffers, problems.
  * Each control appends to the phases it concerns; the order of the phases is fixed here and nowhere else.
  */
-import type { HostFacts, RequestFacts } from "../host/facts.ts";
+import type { CgroupFacts, HostFacts, RequestFacts } from "../host/facts.ts";
 import { bug, type Problem, type Provenance } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
@@ -138,6 +138,31 @@ export class Draft {
 
   get profile(): ResolvedProfile {
     return this.#profile;
+  }
+
+  /**
+   * The cgroups that this launcher can use. One without a supervisor has nobody who moves processes out of a cgroup that is to be
+   * divided: there it has the controllers of the top of the tree, or none.
+   */
+  get cgroup(): CgroupFacts {
+    const { cgroup } = this.host;
+    const leaf = cgroup.prepare?.leaf ?? null;
+    if (this.supervised || leaf === null) return cgroup;
+    const undivided = Object.values(cgroup.controllers).find(
+      ({ version, top }) => version === 2 && top === undefined,
+    );
+    if (undivided === undefined) return cgroup;
+    const kept = Object.entries(cgroup.controllers).filter(
+      ([, { version, top }]) => version === 1 || top !== undefined,
+    );
+    return {
+      ...cgroup,
+      controllers: Object.fromEntries(kept),
+      missing: {
+        reason: `${undivided.parent} holds processes, and a launcher without a supervisor moves none out of the way`,
+        fix: "divide it with one `sandbox run -- true` in it, then compile again",
+      },
+    };
   }
 
   /** Where the value at this pointer, or the nearest one around it, was written. */

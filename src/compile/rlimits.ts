@@ -150,7 +150,7 @@ function standIn(
   resources: Resources,
   limits: Map<Rlimit, Limit>,
 ): void {
-  const missing = draft.host.cgroup.missing;
+  const missing = draft.cgroup.missing;
   const because =
     missing === null ? "no controller for it on this host" : `${missing.reason}; ${missing.fix}`;
   const stand = (resource: "memory" | "pids", name: Rlimit, limit: number, note: string): void => {

@@ -79,6 +79,8 @@ function controllersIn(files: HostFiles, file: string): readonly Controller[] {
 
 interface V2Place {
   readonly parent: string;
+  /** The top of the mounted tree, where it is usable and another one: the true root, or one that hands controllers on already. */
+  readonly top: string | null;
   readonly controllers: readonly Controller[];
   readonly prepare: CgroupFacts["prepare"];
 }
@@ -108,10 +110,11 @@ function probeV2(files: HostFiles, mount: MountRecord, ownPath: string, pid: num
   }
   const places = chain.filter((directory) => usable(files, directory));
 
-  const ready = places.find((directory) => {
+  const handsOn = (directory: string): boolean => {
     const enabled = controllersIn(files, `${directory}/cgroup.subtree_control`);
     return NEEDED.every((controller) => enabled.includes(controller));
-  });
+  };
+  const ready = places.find(handsOn);
   const divisible = places.find(
     (directory) =>
       files.writable(`${directory}/cgroup.subtree_control`) &&
@@ -132,8 +135,11 @@ function probeV2(files: HostFiles, mount: MountRecord, ownPath: string, pid: num
   const holdsProcesses =
     files.status(`${parent}/cgroup.type`) !== null &&
     (files.read(`${parent}/cgroup.procs`) ?? "").trim() !== "";
+  const top = mount.target;
+  const trueRoot = files.status(`${top}/cgroup.type`) === null;
   return {
     parent,
+    top: top !== parent && places.includes(top) && (trueRoot || handsOn(top)) ? top : null,
     controllers: WANTED.filter((controller) => enabled.includes(controller) || enable.includes(controller)),
     prepare:
       enable.length === 0
@@ -233,7 +239,9 @@ export function probeCgroup(
   const crowded =
     v2 === null && v2Mount !== undefined ? crowdedCgroup(files, v2Mount, own.get("") ?? "/", pid) : null;
   for (const controller of v2?.controllers ?? []) {
-    if (v2 !== null) controllers[controller] ??= { version: 2, parent: v2.parent };
+    if (v2 === null) continue;
+    const { parent, top } = v2;
+    controllers[controller] ??= top === null ? { version: 2, parent } : { version: 2, parent, top };
   }
   const used = v2 !== null && WANTED.some((controller) => controllers[controller]?.version === 2);
   const missing = WANTED.filter((controller) => controllers[controller] === undefined);

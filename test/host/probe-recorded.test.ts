@@ -60,6 +60,19 @@ describe("cgroups are found where they may be made", () => {
     expect(cgroup.prepare).toBeNull();
   });
 
+  test("the slice of a login may be gone tomorrow: what outlives it goes to the top of the tree, if that can have it", () => {
+    const top = (change: Tree) => probe(changed(ROOT_V2, change)).cgroup.controllers.memory?.top;
+    expect(top({})).toBe("/sys/fs/cgroup");
+    // The top of a container's tree is not the true root: it holds processes or hands controllers on.
+    const container: Tree = { "/sys/fs/cgroup/cgroup.type": "domain\n" };
+    const divided: Tree = {
+      "/sys/fs/cgroup/cgroup.subtree_control": { text: "memory pids\n", writable: true },
+    };
+    const whole: Tree = { "/sys/fs/cgroup/cgroup.subtree_control": { text: "\n", writable: true } };
+    expect(top({ ...container, ...divided })).toBe("/sys/fs/cgroup");
+    expect(top({ ...container, ...whole })).toBeUndefined();
+  });
+
   test("the true root may hold processes, so it needs no leaf", () => {
     const { cgroup } = probe(changed(ROOT_V2, { "/proc/self/cgroup": "0::/\n" }));
     expect(cgroup.controllers.io?.parent).toBe("/sys/fs/cgroup");
