@@ -21,6 +21,11 @@ export default class Reporter {
     say({ kind: "ready", seconds: Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) });
   }
 
+  /** A sign of life: a guest that says nothing for longer than a test may take is switched off. */
+  onTestCaseReady() {
+    say({ kind: "begin" });
+  }
+
   onTestCaseResult(test) {
     const { state, errors, note } = test.result();
     this.#tests += 1;
