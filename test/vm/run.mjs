@@ -59,11 +59,16 @@ for (const key of new Set(names.map((name) => BENCHES[name].machine))) {
   const kernel = kernelOf(cache, machine);
   prepared.set(key, { machine, kernel, root: rootImage(cache, machine, kernel) });
 }
-const project = projectImage(
+const vitestRuns = names.filter((name) => BENCHES[name].tests !== undefined);
+const launchers = names.some((name) => BENCHES[name].launchers)
+  ? await import("./host/launchers.mjs")
+  : undefined;
+const project = await projectImage(
   work,
   Object.fromEntries(
-    names.map((name) => [name, [...BENCHES[name].tests, "--passWithNoTests=false", ...forVitest]]),
+    vitestRuns.map((name) => [name, [...BENCHES[name].tests, "--passWithNoTests=false", ...forVitest]]),
   ),
+  async (directory) => launchers?.compileLaunchers(join(directory, "launchers")),
 );
 
 console.log("TAP version 14");
@@ -89,7 +94,7 @@ process.exit(successful ? 0 : 1);
 async function run(name) {
   const bench = BENCHES[name];
   const { machine, kernel, root } = prepared.get(bench.machine);
-  const results = collect(name, (line) => console.log(line));
+  const results = collect(name, (line) => console.log(line), launchers?.judge);
   const {
     ended,
     seconds,

@@ -12,9 +12,12 @@
  * @property {string} emulator - The program of QEMU, and the Debian package that has it.
  * @property {string} emulatorPackage
  * @property {readonly string[]} emulatorArguments
+ * @property {readonly string[]} emulatorPorts - Serial ports, on the character devices `console` and `results`.
  * @property {string} kernelPackage - A Debian package that depends on the newest kernel image.
  * @property {string} console - The kernel's name of the first serial port.
  * @property {string} port - of the second one.
+ * @property {string} shell - What runs /sbin/boot.
+ * @property {boolean} foreign - Nothing of the machine that boots it runs there: no Node, so no vitest.
  * @property {readonly string[]} packages - Debian packages of the root image.
  * @property {string} [policyModules] - The root image has Debian's SELinux policy, with the CIL modules of this directory.
  */
@@ -28,8 +31,11 @@ const amd64 = {
   emulatorPackage: "qemu-system-x86",
   emulatorArguments: ["-cpu", "max"],
   kernelPackage: "linux-image-cloud-amd64",
+  emulatorPorts: ["-serial", "chardev:console", "-serial", "chardev:results"],
   console: "ttyS0",
   port: "ttyS1",
+  shell: "/bin/dash",
+  foreign: false,
   packages: words(`
     base-files bash bsdutils dash coreutils findutils grep sed procps util-linux mount login passwd uidmap kmod busybox-static
     libc-bin libseccomp2 libstdc++6 perl-base python3-minimal
@@ -47,6 +53,19 @@ export const MACHINES = {
     ],
     policyModules: "test/vm/guest/selinux",
   },
+  arm64: {
+    architecture: "arm64",
+    emulator: "qemu-system-aarch64",
+    emulatorPackage: "qemu-system-arm",
+    emulatorArguments: words("-machine virt -cpu max,pauth-impdef=on"),
+    emulatorPorts: words("-serial chardev:console -device pci-serial,chardev=results"),
+    kernelPackage: "linux-image-cloud-arm64",
+    console: "ttyAMA0",
+    port: "ttyS0",
+    shell: "/bin/busybox sh",
+    foreign: true,
+    packages: ["busybox-static"],
+  },
 };
 
 /**
@@ -54,7 +73,8 @@ export const MACHINES = {
  * @property {string} machine - one of MACHINES.
  * @property {string} about - One line for --list and for the report.
  * @property {readonly string[]} kernelArguments
- * @property {readonly string[]} tests - Test files or directories, from the top of the project.
+ * @property {readonly string[]} [tests] - Test files or directories, from the top of the project.
+ * @property {boolean} [launchers] - Instead of tests: launchers that this machine compiled, see launchers.mjs.
  * @property {number} limit - Seconds for the whole boot on a quiet machine with two processors, several times what it takes.
  */
 
@@ -79,6 +99,13 @@ export const BENCHES = {
     about: "SELinux is the host's LSM, enforcing Debian's policy",
     kernelArguments: ["security=selinux"],
     tests: ["test/vm/guest/selinux/"],
+    limit: 600,
+  },
+  arm64: {
+    machine: "arm64",
+    about: "aarch64: launchers that this machine compiled, without Node",
+    kernelArguments: ["security=apparmor"],
+    launchers: true,
     limit: 600,
   },
 };

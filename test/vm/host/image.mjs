@@ -73,7 +73,7 @@ function makeImage(tree, image, spare) {
  * @returns {{ image: string, modules: string, release: string }}
  */
 export function kernelOf(cache, machine) {
-  const files = resolvePackages(cache, [machine.kernelPackage]).filter((file) =>
+  const files = resolvePackages(cache, machine.architecture, [machine.kernelPackage]).filter((file) =>
     /^linux-image-\d/.test(file),
   );
   if (files.length !== 1) throw new Error(`${machine.kernelPackage} names ${files.length} kernels`);
@@ -82,7 +82,11 @@ export function kernelOf(cache, machine) {
     const work = mkdtempSync(join(cache, "arriving-"));
     try {
       const tree = join(work, "kernel");
-      execFileSync("dpkg-deb", ["-x", join(downloadPackages(cache, files), files[0]), tree]);
+      execFileSync("dpkg-deb", [
+        "-x",
+        join(downloadPackages(cache, machine.architecture, files), files[0]),
+        tree,
+      ]);
       settle(tree, directory);
     } finally {
       rmSync(work, { recursive: true, force: true });
@@ -121,7 +125,7 @@ const DRIVERS = ["net/dummy.ko", "net/veth.ko", "net/tun.ko", "block/loop.ko"];
  * @param {ReturnType<typeof kernelOf>} kernel
  */
 export function rootImage(cache, machine, kernel) {
-  const files = resolvePackages(cache, machine.packages);
+  const files = resolvePackages(cache, machine.architecture, machine.packages);
   const modules = machine.policyModules === undefined ? [] : cilFiles(join(PROJECT, machine.policyModules));
   const recipe = [
     ...["image.mjs", "packages.mjs", "selinux.mjs"].map((name) => join(HERE, name)),
@@ -145,15 +149,13 @@ export function rootImage(cache, machine, kernel) {
       mkdirSync(join(tree, "usr", name), { recursive: true });
       symlinkSync(`usr/${name}`, join(tree, name));
     }
-    unpackPackages(downloadPackages(cache, files), files, tree);
+    unpackPackages(downloadPackages(cache, machine.architecture, files), files, tree);
     addAccounts(tree);
-    addModules(tree, kernel);
-    addNode(tree);
-    addFirstProgram(tree);
-    asRoot("chroot", [tree, "/sbin/ldconfig"]);
-    asRoot("chroot", [tree, "/sbin/depmod", kernel.release]);
+    addFirstProgram(tree, machine.shell);
+    if (machine.foreign) addOverlayModule(tree, kernel);
+    else completeTree(tree, kernel);
     if (machine.policyModules !== undefined) installPolicy(tree, modules, asRoot);
-    makeImage(tree, join(work, "image"), 64);
+    makeImage(tree, join(work, "image"), 256);
     if (machine.policyModules !== undefined) labelImage(tree, join(work, "image"), work, asRoot);
     settle(join(work, "image"), image);
   } finally {
@@ -172,6 +174,7 @@ function cilFiles(directory) {
 
 /** root; nobody, who has no subordinate ids; and a person, who has. */
 function addAccounts(tree) {
+  mkdirSync(join(tree, "etc"), { recursive: true });
   const write = (path, text) => writeFileSync(join(tree, "etc", path), text);
   write(
     "passwd",
@@ -187,12 +190,15 @@ function addAccounts(tree) {
 }
 
 /** What the kernel starts: what must happen before the second disk is there, which says all else. */
-function addFirstProgram(tree) {
+function addFirstProgram(tree, shell) {
   mkdirSync(join(tree, "project"));
+  for (const name of ["etc", "dev", "proc", "sys", "tmp", "run", "root"])
+    mkdirSync(join(tree, name), { recursive: true });
   writeFileSync(
     join(tree, "usr/sbin/boot"),
-    `#!/bin/dash
+    `#!${shell}
 export PATH=/usr/sbin:/usr/bin
+[ -x /usr/bin/mount ] || /bin/busybox --install -s /usr/bin
 mount -t devtmpfs dev /dev
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
@@ -203,6 +209,20 @@ exec /project/test/vm/guest/boot
 `,
     { mode: 0o755 },
   );
+}
+
+/** What runs on this machine can be used while the tree is made. */
+function completeTree(tree, kernel) {
+  addModules(tree, kernel);
+  addNode(tree);
+  asRoot("chroot", [tree, "/sbin/ldconfig"]);
+  asRoot("chroot", [tree, "/sbin/depmod", kernel.release]);
+}
+
+/** A guest of busybox alone loads the one module that sandboxes use by its path. */
+function addOverlayModule(tree, kernel) {
+  mkdirSync(join(tree, "lib/modules"), { recursive: true });
+  copyFileSync(join(kernel.modules, "kernel/fs/overlayfs/overlay.ko"), join(tree, "lib/modules/overlay.ko"));
 }
 
 function addModules(tree, kernel) {
@@ -254,8 +274,9 @@ const SHOWN = [
  * The project's disk: `run/NAME` holds the arguments of vitest for the bench NAME, one a line.
  * @param {string} work - a directory of this run.
  * @param {Readonly<Record<string, readonly string[]>>} runs
+ * @param {(directory: string) => Promise<void>} addMore - puts into `run` what else the benches take.
  */
-export function projectImage(work, runs) {
+export async function projectImage(work, runs, addMore) {
   const tree = join(work, "project");
   mkdirSync(join(tree, "run"), { recursive: true });
   for (const path of SHOWN)
@@ -263,6 +284,7 @@ export function projectImage(work, runs) {
   symlinkSync("/opt/node_modules", join(tree, "node_modules"));
   compilePrograms(join(tree, "programs"));
   for (const [name, args] of Object.entries(runs)) writeFileSync(join(tree, "run", name), args.join("\n"));
+  await addMore(join(tree, "run"));
   execFileSync("chmod", ["-R", "a+rX", tree]);
   const image = join(work, "project.ext4");
   makeImage(tree, image, 16);

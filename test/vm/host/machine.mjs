@@ -9,8 +9,8 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Seconds without a line after which a guest counts as hung. */
-const SILENCE = 150;
+/** Seconds without a line after which a guest counts as hung: longer than a test and its hooks may take. */
+const SILENCE = 320;
 
 const words = (text) => text.split(" ");
 
@@ -46,7 +46,8 @@ export async function boot({ machine, kernel, disks, kernelArguments, work, name
   const ports = [
     "-chardev",
     `file,id=console,path=${consoleLog}`,
-    ...words("-serial chardev:console -serial stdio"),
+    ...words("-chardev stdio,id=results,signal=off"),
+    ...machine.emulatorPorts,
   ];
   const started = ["-kernel", kernel, "-append", kernelArguments.join(" ")];
   const began = performance.now();

@@ -15,9 +15,10 @@
 /**
  * @param {string} bench
  * @param {(line: string) => void} print
+ * @param {(ran: object) => object} [judge] - makes a test's message of what a launcher did.
  * @returns {{ take: (line: string) => void, end: (ended: string) => Verdict }}
  */
-export function collect(bench, print) {
+export function collect(bench, print, judge) {
   const seen = { passed: 0, failed: 0, skipped: 0 };
   const complaints = [];
   let ready = null;
@@ -25,9 +26,12 @@ export function collect(bench, print) {
   let exit = null;
 
   const take = (line) => {
-    const message = parse(line);
-    if (message === null) return;
+    const said = parse(line);
+    if (said === null) return;
+    const message = said.kind === "ran" && judge !== undefined ? judge(said) : said;
     switch (message.kind) {
+      case "begin":
+        break;
       case "ready":
         ready = message.seconds;
         break;
@@ -37,7 +41,9 @@ export function collect(bench, print) {
         const note =
           message.state === "skipped"
             ? ` # SKIP ${message.note ?? ""}`
-            : ` # ${message.seconds.toFixed(1)} s`;
+            : message.seconds === undefined
+              ? ""
+              : ` # ${message.seconds.toFixed(1)} s`;
         print(`${word} - ${bench}: ${message.name}${note}`);
         for (const error of message.errors ?? []) for (const text of error.split("\n")) print(`  | ${text}`);
         break;
