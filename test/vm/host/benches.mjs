@@ -82,9 +82,9 @@ export const MACHINES = {
 export const BENCHES = {
   v2: {
     machine: "amd64",
-    about: "pure cgroup v2: every limit, in root's tree, delegated and not",
+    about: "pure cgroup v2: every limit, in root's tree, delegated and not; and what hostile programs try",
     kernelArguments: ["security=apparmor"],
-    tests: ["test/vm/guest/v2/"],
+    tests: ["test/vm/guest/v2/", "test/live/attempts.test.ts"],
     limit: 600,
   },
   apparmor: {

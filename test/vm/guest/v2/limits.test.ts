@@ -4,12 +4,12 @@
  * ordinary user in a cgroup that was delegated to them.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Answer,
   delegate,
+  HOG,
   leftCgroups,
   makeCgroup,
   PERSON,
@@ -22,8 +22,6 @@ import {
 } from "./place.ts";
 
 const MB = 2 ** 20;
-/** Where a sandbox shows it, so that programs inside can start it too. */
-const HOG = "/usr/local/bin/hog";
 const hog = (...args: readonly string[]): readonly string[] => [HOG, ...args];
 /** hog's "KIND AMOUNT ERRNO". */
 const said = (answer: Answer): readonly string[] => answer.outcome.stdout?.trim().split(" ") ?? [];
@@ -33,8 +31,6 @@ const DISK = { device: "", directory: "/var/io" };
 const SWAP = "/var/swap";
 
 beforeAll(() => {
-  mkdirSync(dirname(HOG), { recursive: true });
-  copyFileSync("/project/programs/hog", HOG);
   mkdirSync(DISK.directory, { recursive: true });
   chmodSync(DISK.directory, 0o1777);
   const { dev } = statSync(DISK.directory);

@@ -3,12 +3,25 @@
  * the library that lives there (starting Node once per run would take most of the time of these tests).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Decision } from "../../../../src/compile/plan.ts";
 import type { Outcome } from "../../../../src/launch/outcome.ts";
 import { sandboxCgroups } from "../../../live/harness.ts";
+
+/** test/live/programs/hog.c where a sandbox shows it, so that programs inside and launchers can start it too. */
+export const HOG = "/usr/local/bin/hog";
+mkdirSync(dirname(HOG), { recursive: true });
+copyFileSync("/project/programs/hog", HOG);
 
 export const TREE = "/sys/fs/cgroup";
 export const CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids"] as const;

@@ -11,6 +11,7 @@ import { eventually, pause, processesWith } from "../../../live/harness.ts";
 import {
   type Answer,
   delegate,
+  HOG,
   handOn,
   leftCgroups,
   makeCgroup,
@@ -28,7 +29,7 @@ import {
 const WAIT = { argv: ["/bin/sleep", "2.5"] } as const;
 const QUICK = { argv: ["/bin/true"] } as const;
 const HOG_MEMORY: Request = {
-  argv: ["/project/programs/hog", "memory", "200"],
+  argv: [HOG, "memory", "200"],
   values: { "/resources/memory": "48M", "/resources/swap": 0 },
 };
 
@@ -65,7 +66,7 @@ describe("root in the scope of a login", () => {
       expect(parent).toEqual([join(TREE, "login.slice")]);
       allFull(answer);
       // Node's own threads leave few of the slice's twelve: the limit around the sandbox is the one that is met.
-      const bomb = await at.ask({ argv: ["/project/programs/hog", "processes"] });
+      const bomb = await at.ask({ argv: [HOG, "processes"] });
       expect(bomb.outcome?.stdout ?? "refused").not.toMatch(/processes [2-9][0-9]/);
       writeFileSync(join(TREE, "login.slice/pids.max"), "max");
       expect((await at.ask(HOG_MEMORY)).outcome.reason).toBe("memory-limit");
@@ -164,7 +165,7 @@ describe("an ordinary user to whom nothing was delegated", () => {
     "(%i) runs with rlimits in part, which the profile accepts, and judge is refused",
     async (uid) => {
       const at = worker(makeCgroup("/plain"), uid);
-      const answer = await at.ask({ argv: ["/project/programs/hog", "memory", "400"] });
+      const answer = await at.ask({ argv: [HOG, "memory", "400"] });
       expect(resourceStatus(answer)).toMatchObject({
         "resources.memory": "partial",
         "resources.pids": "partial",
@@ -243,7 +244,7 @@ describe("a launcher by itself, without Node", () => {
     const run = (argv: readonly string[]) => spawnSync(file, argv, { encoding: "utf8", timeout: 60_000 });
     expect(run(["/bin/cat", "/proc/self/cgroup"])).toMatchObject({ status: 0, stdout: "0::/\n", stderr: "" });
     expect(run(HOG_MEMORY.argv).status).toBe(128 + 9);
-    const forks = run(["/project/programs/hog", "processes"]);
+    const forks = run([HOG, "processes"]);
     expect(forks.stdout).toBe("processes 63 EAGAIN\n");
     expect(leftCgroups()).toEqual([]);
   });
