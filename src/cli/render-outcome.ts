@@ -31,6 +31,8 @@ const pids = (limits: Limits): string => {
   return `process limit${of(most === null ? null : String(most))} reached (fork refused)`;
 };
 
+const OUTSIDE_OOM =
+  "killed for want of memory outside of the sandbox: in a cgroup above its own, or in the whole machine";
 const OUTSIDE_PIDS =
   "fork refused by a process limit outside of the sandbox: pids.max of a cgroup above its own, which others share";
 
@@ -81,6 +83,7 @@ export function renderOutcome(
   if (outcome.reason !== "pids-limit" && (outcome.usage.pidsLimitHits ?? 0) > 0) {
     lines.push({ text: pids(limits), always: false });
   }
+  if ((outcome.usage.outsideOomKills ?? 0) > 0) lines.push({ text: OUTSIDE_OOM, always: false });
   if ((outcome.usage.outsidePidsHits ?? 0) > 0) lines.push({ text: OUTSIDE_PIDS, always: false });
   for (const { decision, expected, actual, matches, status } of outcome.enforcement) {
     if (!matches && status === "full") {

@@ -44,9 +44,11 @@ export interface Usage {
   readonly peakMemorySource: "cgroup" | "rusage";
   /** Bytes written to captured stdout and stderr; null when they were passed through. */
   readonly outputSize: number | null;
-  /** Times the kernel's OOM killer or the pids limit struck in the cgroup; null without a cgroup. */
+  /** Times the kernel's OOM killer or the pids limit struck in the cgroup, for a limit of its own; null without a cgroup. */
   readonly oomKills: number | null;
   readonly pidsLimitHits: number | null;
+  /** Kills for want of memory elsewhere: in a cgroup above the sandbox's own, or in the whole machine. */
+  readonly outsideOomKills: number | null;
   /** Forks refused by a limit of a cgroup above the sandbox's own; null where that cannot be told. */
   readonly outsidePidsHits: number | null;
 }

@@ -22,7 +22,7 @@ export function measureUsage(memory: MemoryImage, { wallTime, outputSize }: Obse
     peakMemory: peak ?? memory.header.initRusage.maxRss,
     peakMemorySource: peak === null ? "rusage" : "cgroup",
     outputSize,
-    oomKills: cgroupKey(memory, "oom_kill", "end.memory.memory.events", "end.memory.memory.oom_control"),
+    ...oomKills(memory, peak),
     ...refusedForks(memory),
   };
 }
@@ -38,6 +38,7 @@ export function noUsage(wallTime: number): Usage {
     peakMemorySource: "rusage",
     outputSize: null,
     oomKills: null,
+    outsideOomKills: null,
     pidsLimitHits: null,
     outsidePidsHits: null,
   };
@@ -70,6 +71,21 @@ function cpuTimes(memory: MemoryImage): CpuTimes {
   const cpuTime = nanoseconds / 1e6;
   const share = reaped === 0 ? 0 : userTime / reaped;
   return { cpuTime, userTime: cpuTime * share, systemTime: cpuTime * (1 - share) };
+}
+
+/** A charge that fails is of a few pages, or of a huge one, which is tried again in small ones: a limit that was met was nearly reached. */
+const LARGEST_CHARGE = 2 << 20;
+
+/** Whose want of memory killed: v2 counts its own limit's (`oom`), in v1 the highest use tells. */
+function oomKills(memory: MemoryImage, peak: number | null): Pick<Usage, "oomKills" | "outsideOomKills"> {
+  const kills = cgroupKey(memory, "oom_kill", "end.memory.memory.events", "end.memory.memory.oom_control");
+  if (kills === null) return { oomKills: null, outsideOomKills: null };
+  const own = readKey(memory.text("end.memory.memory.events"), "oom");
+  const most = cgroupNumber(memory, "read.cgroup.memory.memory.limit_in_bytes");
+  const below = peak !== null && most !== null && peak < most - LARGEST_CHARGE;
+  return own === 0 || (own === null && below)
+    ? { oomKills: 0, outsideOomKills: kills }
+    : { oomKills: kills, outsideOomKills: 0 };
 }
 
 /**

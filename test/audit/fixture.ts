@@ -122,6 +122,7 @@ export const OUTCOME: Outcome = {
     outputSize: null,
     oomKills: 1,
     pidsLimitHits: 2,
+    outsideOomKills: 0,
     outsidePidsHits: 0,
   },
   enforcement: [

@@ -20,6 +20,7 @@ const USAGE: Usage = {
   outputSize: null,
   oomKills: 0,
   pidsLimitHits: 0,
+  outsideOomKills: 0,
   outsidePidsHits: 0,
 };
 const OUTCOME: Outcome = {
@@ -87,6 +88,9 @@ describe("after a run", () => {
   });
 
   it("a limit that is not the sandbox's own is not said to be", () => {
+    expect(texts({ usage: { ...USAGE, outsideOomKills: 1 } })).toEqual([
+      "killed for want of memory outside of the sandbox: in a cgroup above its own, or in the whole machine",
+    ]);
     expect(texts({ usage: { ...USAGE, outsidePidsHits: 4 } })).toEqual([
       "fork refused by a process limit outside of the sandbox: pids.max of a cgroup above its own, which others share",
     ]);

@@ -16,6 +16,7 @@ const ACCOUNTS = [
   "end.pids.pids.events",
   "end.pids.pids.peak",
   "read.cgroup.pids.pids.max",
+  "read.cgroup.memory.memory.limit_in_bytes",
 ];
 
 const base = makePlan({ cpuTime: 1000 });
@@ -246,6 +247,21 @@ describe("usage", () => {
       oomKills: 0,
       pidsLimitHits: 0,
     });
+  });
+
+  const v1 = (peak: number) => ({
+    "end.memory.memory.max_usage_in_bytes": `${peak}\n`,
+    "end.memory.memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+    "read.cgroup.memory.memory.limit_in_bytes": "67108864\n",
+  });
+  const v2 = (oom: number) => ({ "end.memory.memory.events": `max 0\noom ${oom}\noom_kill 1\n` });
+  it.each([
+    ["v1, the own limit reached", v1(67_108_864), { oomKills: 1, outsideOomKills: 0 }, "memory-limit"],
+    ["v1, far from it", v1(33_554_432), { oomKills: 0, outsideOomKills: 1 }, "signalled"],
+    ["v2, the own limit reached", v2(2), { oomKills: 1, outsideOomKills: 0 }, "memory-limit"],
+    ["v2, not once", v2(0), { oomKills: 0, outsideOomKills: 1 }, "signalled"],
+  ])("says whose want of memory killed: %s", (_what, texts, usage, reason) => {
+    expect(decode({ ...killed(9), texts })).toMatchObject({ usage, reason });
   });
 
   it.each([

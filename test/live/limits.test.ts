@@ -5,7 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { probeHost } from "../../src/host/probe.ts";
 import { needRoot } from "../host/needs.ts";
 import {
@@ -142,36 +142,57 @@ describe.each(USERS)("strict, run by %s", (user) => {
   });
 });
 
-describe("a process limit around the sandbox", () => {
-  it("is not said to be the sandbox's own", async (context) => {
-    needRoot(context);
-    const controller = probeHost().cgroup.controllers.pids;
-    need(context, controller !== undefined, "no pids controller");
-    if (controller === undefined) return;
-    const program = hostile(context, "hog");
-    const around = `${controller.parent}/around-${process.pid}`;
-    mkdirSync(around);
-    const place = controller.version === 1 ? around : `${around}/leaf`;
-    if (controller.version === 2) {
-      writeFileSync(`${around}/cgroup.subtree_control`, "+memory +pids");
-      mkdirSync(place);
-    }
-    try {
-      writeFileSync(`${around}/pids.max`, "48");
-      const directory = scratch("root");
-      const argv = sandboxArgv("root", directory, [program, "processes"], { flags: ["--pids", "64"] });
-      const enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', place, ...argv];
-      const ran = await finish(start(enter, { directory }));
-      const { report } = written(directory);
-      expect(ran.stdout).toContain("EAGAIN");
-      expect(report?.usage).toMatchObject({ pidsLimitHits: 0 });
-      expect(report?.usage.outsidePidsHits).toBeGreaterThan(0);
-      expect(report?.reason).not.toBe("pids-limit");
-      expect(ran.stderr).toContain("a process limit outside of the sandbox");
-      expect(ran.stderr).not.toContain("process limit of 64");
-    } finally {
-      for (const path of new Set([place, around])) rmdirSync(path);
-    }
+/** A run of the hog whose supervisor sits in a cgroup with a limit that is narrower than the sandbox's own. */
+async function runWithin(
+  context: TestContext,
+  name: "pids" | "memory",
+  limit: Readonly<Record<1 | 2, readonly [file: string, value: string]>>,
+  hogs: readonly string[],
+  flags: readonly string[],
+) {
+  needRoot(context);
+  const controller = probeHost().cgroup.controllers[name];
+  need(context, controller !== undefined, `no ${name} controller`);
+  if (controller === undefined) throw new Error("not skipped");
+  const around = `${controller.parent}/around-${process.pid}-${name}`;
+  mkdirSync(around);
+  const place = controller.version === 1 ? around : `${around}/leaf`;
+  if (controller.version === 2) {
+    writeFileSync(`${around}/cgroup.subtree_control`, "+memory +pids");
+    mkdirSync(place);
+  }
+  try {
+    const [file, value] = limit[controller.version];
+    writeFileSync(`${around}/${file}`, value);
+    const directory = scratch("root");
+    const argv = sandboxArgv("root", directory, [hostile(context, "hog"), ...hogs], { flags });
+    const enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', place, ...argv];
+    const ran = await finish(start(enter, { directory }));
+    return { ...ran, ...written(directory) };
+  } finally {
+    for (const path of new Set([place, around])) rmdirSync(path);
+  }
+}
+
+describe("a limit around the sandbox is not said to be its own", () => {
+  it("of processes", async (context) => {
+    const limit = ["pids.max", "48"] as const;
+    const ran = await runWithin(context, "pids", { 1: limit, 2: limit }, ["processes"], ["--pids", "64"]);
+    expect(ran.stdout).toContain("EAGAIN");
+    expect(ran.report?.usage).toMatchObject({ pidsLimitHits: 0 });
+    expect(ran.report?.usage.outsidePidsHits).toBeGreaterThan(0);
+    expect(ran.report?.reason).not.toBe("pids-limit");
+    expect(ran.stderr).toContain("a process limit outside of the sandbox");
+    expect(ran.stderr).not.toContain("process limit of 64");
+  });
+
+  it("of memory", async (context) => {
+    const limit = { 1: ["memory.limit_in_bytes", "200M"], 2: ["memory.max", "200M"] } as const;
+    const ran = await runWithin(context, "memory", limit, ["memory", "900"], ["--memory", "2G"]);
+    expect(ran.report).toMatchObject({ reason: "signalled", signal: "SIGKILL", usage: { oomKills: 0 } });
+    expect(ran.report?.usage.outsideOomKills).toBeGreaterThan(0);
+    expect(ran.stderr).toContain("want of memory outside of the sandbox");
+    expect(ran.stderr).not.toContain("memory limit of");
   });
 });
 
