@@ -2,7 +2,7 @@
  * sandbox image: look into container images without unpacking or running anything. Exit status 0 fine, 2 wrong use, 3 the image could not be
  * read. What it does is in inspect-image.ts, loaded when it is asked for.
  */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { addExamples } from "./examples.ts";
 
 /** Options that every command about an image has. */
@@ -31,12 +31,31 @@ export function imageCommand(finish: (status: number) => void): Command {
     await inspectToStdout(path, inspect.opts<ImageFlags & { readonly json?: true }>());
     finish(0);
   });
+  const sbom = new Command("sbom")
+    .summary("write a bill of materials")
+    .description(
+      "Writes a bill of materials: every package that a database in the image lists, and every program that none lists. The time in it is SOURCE_DATE_EPOCH's, if that is set.",
+    )
+    .argument("<IMAGE>", "a directory or an archive")
+    .addOption(
+      new Option("--format <FORMAT>", "CycloneDX 1.6 or SPDX 2.3, as JSON")
+        .choices(["cyclonedx", "spdx"])
+        .default("cyclonedx"),
+    );
+  addImageOptions(sbom).action(async (path: string) => {
+    const { sbomToStdout } = await import("./inspect-image.ts");
+    await sbomToStdout(path, sbom.opts<ImageFlags & { readonly format: "cyclonedx" | "spdx" }>());
+    finish(0);
+  });
   command.addCommand(
     addExamples(
       inspect,
       ["sandbox image inspect ./layout", "an OCI layout, as skopeo and umoci write it"],
       ["docker save app:1 -o app.tar && sandbox image inspect app.tar", "an image of a docker daemon"],
     ),
+  );
+  command.addCommand(
+    addExamples(sbom, ["sandbox image sbom app.tar --format spdx > app.spdx.json", "as SPDX"]),
   );
   return addExamples(command, ["sandbox image inspect app.tar", "look into an image"]);
 }

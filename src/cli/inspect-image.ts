@@ -9,6 +9,8 @@ import {
   type ImageRequest,
   inspectImage,
   type Limits,
+  toCycloneDx,
+  toSpdx,
 } from "../image/index.ts";
 import { type Problem, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
@@ -26,6 +28,21 @@ export async function inspectToStdout(
 ): Promise<void> {
   const facts = await readFacts(path, flags);
   print(flags.json ? toJson(facts) : renderImage(facts, colorFor(1)));
+}
+
+export async function sbomToStdout(
+  path: string,
+  flags: ImageFlags & { readonly format: "cyclonedx" | "spdx" },
+): Promise<void> {
+  const facts = await readFacts(path, flags);
+  const time = sourceDate() ?? new Date();
+  print(toJson(flags.format === "spdx" ? toSpdx(facts, time) : toCycloneDx(facts, time)));
+}
+
+/** What reproducible builds set, in seconds (reproducible-builds.org/specs/source-date-epoch). */
+function sourceDate(): Date | null {
+  const text = process.env["SOURCE_DATE_EPOCH"] ?? "";
+  return /^[0-9]{1,11}$/.test(text) ? new Date(Number(text) * 1000) : null;
 }
 
 /** The facts of an image as the command line names it. */

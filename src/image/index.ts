@@ -9,3 +9,5 @@ export { inspectImage } from "./inspect.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { printable } from "./names.ts";
 export { type Image, type ImageRequest, readImage } from "./read-image.ts";
+export { toCycloneDx } from "./sbom/cyclonedx.ts";
+export { toSpdx } from "./sbom/spdx.ts";

@@ -14,6 +14,7 @@ export interface ElfFile {
   readonly package: string | null;
   readonly layer: number;
   readonly size: number;
+  readonly sha256: string;
 }
 
 /** Scripts that may be executed and that no package claims. */
@@ -44,7 +45,18 @@ export function findElf(tree: Tree, packages: Packages): ElfFacts {
       const { program, hardening, rpath, runpath, interpreter, needed } = content.elf;
       const name = owner === undefined ? null : (packages.packages[owner]?.name ?? null);
       const isStatic = interpreter === null && needed.length === 0 && program;
-      files.push({ path, program, static: isStatic, hardening, rpath, runpath, package: name, layer, size });
+      files.push({
+        path,
+        program,
+        static: isStatic,
+        hardening,
+        rpath,
+        runpath,
+        package: name,
+        layer,
+        size,
+        sha256: content.sha256,
+      });
     } else if (
       content.kind === "script" &&
       (mode & 0o111) !== 0 &&
