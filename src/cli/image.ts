@@ -3,6 +3,7 @@
  * read. What it does is in inspect-image.ts, loaded when it is asked for.
  */
 import { Command, Option } from "commander";
+import type { DiffFlags } from "./diff-images.ts";
 import { addExamples } from "./examples.ts";
 
 /** Options that every command about an image has. */
@@ -31,6 +32,19 @@ export function imageCommand(finish: (status: number) => void): Command {
     await inspectToStdout(path, inspect.opts<ImageFlags & { readonly json?: true }>());
     finish(0);
   });
+  const diff = new Command("diff")
+    .summary("say what a new image exposes more than an old one")
+    .description(
+      "Says what got more permissive, what less, and what is merely different: users, set-user-id files, capabilities, programs, packages, secrets, hardening, size. Ends with 1 when something is more permissive, with 0 when nothing is.",
+    )
+    .argument("<IMAGE>", "the old image")
+    .argument("<NEW>", "the new one")
+    .option("--max-growth <SIZE>", "more growth than this is worse as well: 0, 10M")
+    .option("--json", "print it as JSON");
+  addImageOptions(diff).action(async (before: string, after: string) => {
+    const { diffImages } = await import("./diff-images.ts");
+    finish(await diffImages(before, after, diff.opts<DiffFlags>()));
+  });
   const sbom = new Command("sbom")
     .summary("write a bill of materials")
     .description(
@@ -53,6 +67,9 @@ export function imageCommand(finish: (status: number) => void): Command {
       ["sandbox image inspect ./layout", "an OCI layout, as skopeo and umoci write it"],
       ["docker save app:1 -o app.tar && sandbox image inspect app.tar", "an image of a docker daemon"],
     ),
+  );
+  command.addCommand(
+    addExamples(diff, ["sandbox image diff main.tar branch.tar --max-growth 1M", "what a branch adds"]),
   );
   command.addCommand(
     addExamples(sbom, ["sandbox image sbom app.tar --format spdx > app.spdx.json", "as SPDX"]),

@@ -4,6 +4,8 @@
  *     import { inspectImage } from "sandbox-runner/image";
  *     const facts = await inspectImage({ path: "app.tar", platform: null, tag: null });
  */
+export { type Change, type Comparison, compareImages } from "./diff/compare.ts";
+export { type Exposure, exposuresOf } from "./diff/exposures.ts";
 export { type ImageFacts } from "./facts/facts.ts";
 export { inspectImage } from "./inspect.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";

@@ -88,6 +88,33 @@ describe("sandbox image inspect", () => {
     expect(ended.stderr).toMatch(message);
   });
 
+  it("compares images, and ends with 1 only when the new one is more permissive", async () => {
+    writeFileSync(join(cwd, "less.tar"), dockerArchive({ layers: [{ tar: tar(file("app", "x")) }] }));
+    const worse = await image("diff", "less.tar", "app.tar");
+    expect(worse).toMatchObject({ status: 1, stderr: "" });
+    expect(worse.stdout).toContain("  + shell               /usr/bin/sh  (content, name, layer 1)\n");
+    const better = await image("diff", "app.tar", "less.tar");
+    expect(better.status).toBe(0);
+    expect(better.stdout).toContain("  - shell               /usr/bin/sh");
+    expect(await image("diff", "app.tar", "app.tar")).toMatchObject({
+      status: 0,
+      stdout: "nothing that the images expose differs\n",
+    });
+    expect((await image("diff", "app.tar", "bad.tar")).status).toBe(3);
+    expect((await image("diff", "app.tar", "app.tar", "--max-growth", "x")).status).toBe(2);
+  });
+
+  it("writes bills of materials, with a time that can be fixed", async () => {
+    const env = { SOURCE_DATE_EPOCH: "86400" };
+    const bill = async (format: string): Promise<unknown> =>
+      JSON.parse((await sandbox(["image", "sbom", "app.tar", "--format", format], { cwd, env })).stdout);
+    expect(await bill("cyclonedx")).toMatchObject({ metadata: { timestamp: "1970-01-02T00:00:00Z" } });
+    expect(await bill("spdx")).toMatchObject({
+      creationInfo: { created: "1970-01-02T00:00:00Z" },
+      name: "app:1",
+    });
+  });
+
   it("loads nothing native", async () => {
     const guard = join(cwd, "guard.cjs");
     const asked = join(cwd, "asked");

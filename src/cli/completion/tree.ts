@@ -34,7 +34,10 @@ export interface CommandNode {
 function kindOf(placeholder: string): Kind {
   if (placeholder.startsWith("NAME|FILE") || placeholder === "PROFILE") return "profile";
   if (placeholder.startsWith("DIR") || placeholder === "WHERE") return "directory";
-  return placeholder.startsWith("FILE") || placeholder === "IMAGE" || placeholder.startsWith("SRC")
+  return placeholder.startsWith("FILE") ||
+    placeholder === "IMAGE" ||
+    placeholder === "NEW" ||
+    placeholder.startsWith("SRC")
     ? "file"
     : "none";
 }
