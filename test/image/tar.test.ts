@@ -251,8 +251,9 @@ describe("understands", () => {
     for (const step of [1, 7, 511, 512, 513, 1024]) expect(entries(bytes, step)).toEqual(whole);
   });
 
-  test("archives without the two blocks at their end", () => {
+  test("archives without the two blocks at their end, and without the padding before them", () => {
     expect(entries(member(file("f", "x")))).toHaveLength(1);
+    expect(one(member(file("f", "x")).subarray(0, 513)).body).toBe("x");
   });
 
   test("comments for the whole archive, as git writes them", () => {

@@ -116,10 +116,13 @@ export class TarReader {
     }
   }
 
-  /** After the last piece: an archive may end without its two blocks of zeros, but not within an entry. */
+  /**
+   * After the last piece. An archive may end without its two blocks of zeros, and without the padding of its last file (umoci insert writes
+   * such layers, Go reads them), but not within a header or content.
+   */
   end(): void {
     const begun = this.#extended.pax ?? this.#extended.longName ?? this.#extended.longLink;
-    if (this.#data > 0 || this.#padding > 0 || this.#filled > 0 || begun !== undefined)
+    if (this.#data > 0 || this.#filled > 0 || begun !== undefined)
       throw malformed("the tar file ends in the middle of an entry");
     if (this.#state.kind !== "header" && this.#state.kind !== "end")
       throw malformed("the tar file ends in the middle of a header");

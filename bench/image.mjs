@@ -1,0 +1,87 @@
+/**
+ * Looking into an image next to what one does without us to see its files: skopeo copy and umoci unpack. The same OCI layout of about 10,000
+ * files of this machine, made by umoci; interleaved rounds, medians. Prints; judges nothing.
+ *
+ *   node bench/image.mjs [--quick]
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const cli = resolve(dirname(fileURLToPath(import.meta.url)), "../dist/bin/sandbox.cjs");
+const ROUNDS = process.argv.includes("--quick") ? 3 : 9;
+const FILES = 10_000;
+const BYTES = 300 * 2 ** 20;
+
+for (const program of ["umoci", "skopeo"])
+  if (spawnSync(program, ["--version"]).status !== 0) {
+    console.log(`bench: ${program} is not installed: images are left out`);
+    process.exit(0);
+  }
+if (!existsSync(cli)) {
+  console.error("bench: dist/bin/sandbox.cjs is not built: run `npm run build`");
+  process.exit(1);
+}
+
+const work = mkdtempSync(join(tmpdir(), "sandbox-bench-image-"));
+process.on("exit", () => rmSync(work, { recursive: true, force: true }));
+
+/** Copies files of this machine until there are enough. */
+function fill(root) {
+  let files = 0;
+  let bytes = 0;
+  const visit = (directory) => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (files >= FILES || bytes >= BYTES) return;
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) visit(path);
+      else if (entry.isFile() || entry.isSymbolicLink()) {
+        const { size, mode } = lstatSync(path);
+        if (size > 2 ** 18 || (entry.isFile() && (mode & 0o444) !== 0o444)) continue;
+        mkdirSync(join(root, directory), { recursive: true });
+        cpSync(path, join(root, path), { verbatimSymlinks: true });
+        files++;
+        bytes += size;
+      }
+    }
+  };
+  for (const directory of ["/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/share", "/usr/lib"])
+    if (existsSync(directory)) visit(directory);
+  return { files, bytes };
+}
+
+const run = (program, ...args) => execFileSync(program, args, { cwd: work, stdio: "ignore" });
+const { files, bytes } = fill(join(work, "root"));
+run("umoci", "init", "--layout", "image");
+run("umoci", "new", "--image", "image:base");
+run("umoci", "insert", "--rootless", "--image", "image:base", "root", "/");
+
+function timed(action) {
+  const from = performance.now();
+  action();
+  return performance.now() - from;
+}
+const times = { "sandbox image inspect": [], "skopeo copy": [], "umoci unpack": [] };
+for (let round = 0; round <= ROUNDS; round++) {
+  const measured = {
+    "sandbox image inspect": timed(() => run(process.execPath, cli, "image", "inspect", "image")),
+    "skopeo copy": timed(() => run("skopeo", "copy", "-q", "oci:image:base", "oci:copy:base")),
+    "umoci unpack": timed(() => run("umoci", "unpack", "--rootless", "--image", "copy:base", "bundle")),
+  };
+  for (const name of ["copy", "bundle"]) rmSync(join(work, name), { recursive: true, force: true });
+  // The first round warms caches.
+  if (round > 0) for (const [name, time] of Object.entries(measured)) times[name].push(time);
+}
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+console.log(
+  `\nan image of ${files} files, ${Math.round(bytes / 2 ** 20)} MiB, medians of ${ROUNDS} interleaved rounds`,
+);
+for (const [name, values] of Object.entries(times))
+  console.log(`  ${name.padEnd(40)} ${median(values).toFixed(0).padStart(6)} ms`);
+const ratio =
+  median(times["sandbox image inspect"]) / (median(times["skopeo copy"]) + median(times["umoci unpack"]));
+console.log(
+  `  ${"inspect / (skopeo copy + umoci unpack)".padEnd(40)} ${ratio.toFixed(2).padStart(6)}×  ≤ 0.50×`,
+);
