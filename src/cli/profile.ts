@@ -3,7 +3,7 @@
  */
 
 import { resolve } from "node:path";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { bug, formatProblem, ProfileError } from "../problems.ts";
 import type { ProfileRequest } from "../profile/resolve.ts";
 import { addExamples } from "./examples.ts";
@@ -13,12 +13,9 @@ import { diffCommand } from "./profile-diff.ts";
 import { disasmCommand } from "./profile-disasm.ts";
 import { divergenceCommand } from "./profile-divergence.ts";
 import { explainCommand } from "./profile-explain.ts";
+import { exportCommand } from "./profile-export.ts";
 import { proveCommand } from "./profile-prove.ts";
 import { simulateCommand } from "./profile-simulate.ts";
-import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
-
-/** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
-export const EXPORT_FORMATS = ["apparmor", "apparmor-4", "selinux"] as const;
 
 export function profileCommand(finish: (status: number) => void): Command {
   const command = new Command("profile")
@@ -61,19 +58,6 @@ export function profileCommand(finish: (status: number) => void): Command {
       finish(await validateFiles(files, validate.opts<{ readonly quiet?: true }>().quiet === true));
     });
 
-  const exported = addProfileOptions(new Command("export"))
-    .summary("print a profile in the words of another tool")
-    .description(
-      "Prints what a profile means as policy of a security module of the kernel, for whoever loads it. " +
-        "Options that change the profile change the policy: give those that the runs will have.",
-    )
-    .argument("<PROFILE>", "a built-in profile's name or a file")
-    .addOption(new Option("--to <FORMAT>", "what it becomes").choices(EXPORT_FORMATS).makeOptionMandatory())
-    .action(async (name: string) => {
-      await exportOne(exported, name);
-      finish(0);
-    });
-
   command.addCommand(addExamples(list, ["sandbox profile list", "what there is"]));
   command.addCommand(
     addExamples(
@@ -85,14 +69,8 @@ export function profileCommand(finish: (status: number) => void): Command {
   command.addCommand(
     addExamples(validate, ["sandbox profile validate ./*.json", "check all before they are committed"]),
   );
-  command.addCommand(
-    addExamples(
-      exported,
-      ["sandbox profile export strict --to apparmor", "its AppArmor profile, for apparmor_parser --replace"],
-      ["sandbox profile export strict --to selinux", "its module of SELinux policy"],
-    ),
-  );
   for (const make of [
+    exportCommand,
     explainCommand,
     simulateCommand,
     disasmCommand,
@@ -157,16 +135,6 @@ async function showResolved(name: string, json: boolean): Promise<void> {
   if (!resolved.ok) throw new ProfileError(resolved.problems);
   const { renderResolved } = await import("./render-profile.ts");
   print(json ? toJson(resolved.value) : renderResolved(resolved.value));
-}
-
-async function exportOne(command: Command, name: string): Promise<void> {
-  const { request, problems } = readRequest(command, name);
-  await refuseRequest(problems, request);
-  const { to } = command.opts<{ readonly to: (typeof EXPORT_FORMATS)[number] }>();
-  const { exportProfile } = await import("../index.ts");
-  const made = exportProfile(request, to);
-  if (!made.ok) throw new ProfileError(made.problems);
-  print(made.value.trimEnd());
 }
 
 async function validateFiles(names: readonly string[], quiet: boolean): Promise<number> {

@@ -109,6 +109,7 @@ function sectionsOf(facts: ProfileFacts): readonly Section[] {
         row("ids outside", mapText(spec), "/identity/map"),
         row("network", network.mode === "none" ? "loopback only" : network.mode, "/network/mode"),
         row("security module", lsmText(spec), "/lsm/type"),
+        row("Landlock", landlockText(spec), "/landlock"),
       ],
     },
     {
@@ -189,6 +190,11 @@ function lsmText({ lsm, require }: Spec): string {
   const name = lsm.apparmorProfile ?? lsm.selinuxLabel;
   const which = lsm.type === "any" ? "whichever the host has" : lsm.type;
   return `${which}${name === null ? "" : ` (${name})`}, ${require.lsm === "none" ? "if there is one" : "required"}`;
+}
+
+function landlockText({ landlock, require }: Spec): string {
+  if (landlock === null) return "none";
+  return `files, ports and signals once more, ${require.landlock === "none" ? "if the kernel has it" : "required"}`;
 }
 
 function rootText({ filesystem }: Spec): string {

@@ -57,7 +57,7 @@ export function factsOf(name: string): Facts {
   const landlock = landlockOf(plan);
   const text = (format: "apparmor-4" | "selinux"): readonly string[] =>
     unwrap(exportProfile({ profile: name, overrides: [], cwd: CWD }, format))
-      .split("\n")
+      .text.split("\n")
       .map((line) => line.trim());
   const [apparmor, selinux] = [text("apparmor-4"), text("selinux")];
   const calls = new Set(
