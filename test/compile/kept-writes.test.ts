@@ -80,7 +80,7 @@ describe("an empty directory", () => {
   test("becomes ours with the first run, whatever the umask, and a plan leaves it alone", async () => {
     const directory = scratch();
     mkdirSync(join(directory, "lost+found"));
-    const before = process.umask(0o277);
+    const before = process.umask();
     onTestFinished(() => void process.umask(before));
     const sandbox = await keeper(directory);
     await sandbox.planFor(["true"]);
