@@ -7,7 +7,7 @@ import { TOOL } from "../version.ts";
 import { complain, print, ReaderGone } from "./output.ts";
 import { createProgram } from "./program.ts";
 import { readRequest } from "./sandbox-options.ts";
-import { systemCode } from "./system-error.ts";
+import { describeSystemError, systemCode } from "./system-error.ts";
 import { problemOf } from "./usage.ts";
 
 /** Status for wrong use of a command, and for its failure. Commands that run nothing keep 125 for nobody. */
@@ -92,7 +92,7 @@ function describe(error: unknown): string {
   if (!(error instanceof Error)) return `bug in sandbox: ${String(error)} was thrown`;
   // The system refused something that is nobody's mistake here: Node's message names call and path.
   if (systemCode(error) !== undefined || error.name === "UnsupportedHost")
-    return `sandbox: ${oneLine(error.message)}`;
+    return `sandbox: ${oneLine(describeSystemError(error))}`;
   if (process.env["SANDBOX_DEBUG"] === "1") return error.stack ?? error.message;
   const what = oneLine(error.message).replace(/^bug in sandbox: /, "");
   return `bug in sandbox: ${what} (SANDBOX_DEBUG=1 shows where)`;

@@ -62,6 +62,13 @@ function limit(
   };
 }
 
+/** Without a limit of memory there is none of swap either: a profile that has one would contradict. */
+function readMemory(value: string, cwd: string): ReturnType<FlagRule["read"]> {
+  const reading = limit("/resources/memory", SIZE, isSize).read(value, cwd);
+  if (value !== "none" || !("changes" in reading)) return reading;
+  return { changes: [...reading.changes, { pointer: "/resources/swap", value: null }] };
+}
+
 function id(pointer: string): FlagRule {
   return {
     pointer,
@@ -236,7 +243,7 @@ export const FLAG_RULES = {
   "--uid": id("/identity/uid"),
   "--gid": id("/identity/gid"),
   "--net": { pointer: "/network/mode", read: readNet },
-  "--memory": limit("/resources/memory", SIZE, isSize),
+  "--memory": { pointer: "/resources/memory", read: readMemory },
   "--cpus": limit("/resources/cpus", "a number above 0 such as 0.5", isCpus, Number),
   "--pids": limit("/resources/pids", "a whole number above 0", isCount, Number),
   "--timeout": limit("/resources/wallTime", TIME, isTime),

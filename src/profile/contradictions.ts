@@ -219,7 +219,7 @@ function resources({ resources: limits }: Spec, report: Report): void {
   if (limits.swap !== null && limits.memory === null) {
     report.add("profile-contradiction", "/resources/swap", "swap is limited, but memory is not", {
       others: ["/resources/memory"],
-      hint: "set resources.memory",
+      hint: "set resources.memory, or resources.swap to null",
     });
   }
   const devices = new Set<string>();

@@ -75,7 +75,14 @@ describe("a flag changes the field of the profile that it names", () => {
       ],
     ],
     ["--memory", "256M", [["/resources/memory", "256M"]]],
-    ["--memory", "none", [["/resources/memory", null]]],
+    [
+      "--memory",
+      "none",
+      [
+        ["/resources/memory", null],
+        ["/resources/swap", null],
+      ],
+    ],
     ["--cpus", "0.5", [["/resources/cpus", 0.5]]],
     ["--pids", "64", [["/resources/pids", 64]]],
     ["--timeout", "10s", [["/resources/wallTime", "10s"]]],

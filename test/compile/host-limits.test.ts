@@ -178,8 +178,10 @@ describe("a directory that cannot be a layer", () => {
       const ran = amongOverlays(
         'for root in one two; do run --rootfs "$AT/$root" -- /bin/sh -c "echo in $root"; echo "$?"; done; touch "$AT/u1/new"; mkdir "$AT/u1/bin"; cp "$BUSYBOX" "$AT/u1/bin/sh"; run --rootfs "$AT/u1" -- /bin/sh -c "echo upper"',
       );
-      expect(ran.stdout).toBe("in one\n0\n125\nupper\n");
-      expect(ran.stderr).toContain("overlays are stacked more than two deep");
+      expect(ran).toMatchObject({
+        stdout: "in one\n0\n125\nupper\n",
+        stderr: expect.stringMatching(/^sandbox: .*overlays are stacked more than two deep.*\n$/),
+      });
     });
 
     test("an overlay keeps no writes of another", (context) => {
@@ -223,5 +225,26 @@ describe("a place inside that cannot be had says what to do", () => {
     expect(first(await refused({ "/filesystem/write": { directory: "/nowhere/at/all" } }))).toContain(
       "mkdir -p",
     );
+  });
+});
+
+describe("circumstances that nothing can be run in say what to do", () => {
+  test.each([
+    [
+      'mkdir here && cd here && rmdir ../here && exec "$@"',
+      "the current directory does not exist any more; cd to",
+    ],
+    ['ulimit -n 20 && exec "$@"', "EMFILE: too many open files"],
+    ['ulimit -f 0 && exec "$@"', "raise the file-size limit (`ulimit -f`)"],
+  ])("%s", (circumstance, said) => {
+    const directory = scratch();
+    const command = [process.execPath, cli("user"), "run", `--audit=${join(directory, "log")}`, "--", "true"];
+    const ran = spawnSync("/bin/sh", ["-c", circumstance, "sh", ...command], {
+      encoding: "utf8",
+      env: environment(directory),
+      cwd: directory,
+    });
+    expect(ran).toMatchObject({ status: 125, stdout: "" });
+    expect(ran.stderr).toContain(said);
   });
 });

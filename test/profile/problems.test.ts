@@ -430,7 +430,9 @@ describe("a field that does not fit is refused where it is written", () => {
     ],
     [
       { resources: { swap: "1M" } },
-      ["p.json:1:39 /resources/swap: swap is limited, but memory is not; set resources.memory"],
+      [
+        "p.json:1:39 /resources/swap: swap is limited, but memory is not; set resources.memory, or resources.swap to null",
+      ],
     ],
     [
       { resources: { cpus: 0 } },
