@@ -6,27 +6,35 @@ import { Listing, value } from "../program/build.ts";
 import { LANDLOCK_CREATE_RULESET_VERSION } from "../program/landlock.ts";
 import type { Program, Step } from "../program/program.ts";
 import type { Arch } from "./facts.ts";
+import { errorCode } from "./files.ts";
 
 /** Far more ABIs than there are; an exit status has a byte. */
 const HIGHEST = 100;
 /** Milliseconds; it takes two. */
 const PATIENCE = 5000;
 
-/** 0 when the kernel has no Landlock, has it turned off, or something around us refuses to ask. Throws when the program cannot be run. */
-export function askKernel(arch: Arch): number {
-  const image = prepareImage(encodeProgram(versionProgram(arch)));
+/**
+ * 0 when the kernel has no Landlock, has it turned off, or something around us refuses to ask. null when the program cannot be run: no
+ * directory for it, no process left. A launcher could not be run then either, and will say so.
+ */
+export function askKernel(arch: Arch): number | null {
   try {
-    const { status, error } = spawnSync(image.path, [], {
-      stdio: "ignore",
-      env: {},
-      timeout: PATIENCE,
-      killSignal: "SIGKILL",
-    });
-    if (error !== undefined) throw error;
-    // Killed by a filter around us, which refuses it to a launch as well.
-    return status ?? 0;
-  } finally {
-    image.close();
+    const image = prepareImage(encodeProgram(versionProgram(arch)));
+    try {
+      const { status, error } = spawnSync(image.path, [], {
+        stdio: "ignore",
+        env: {},
+        timeout: PATIENCE,
+        killSignal: "SIGKILL",
+      });
+      // No status and no error: killed by a filter around us, which refuses the call to a launch as well.
+      return error === undefined ? (status ?? 0) : null;
+    } finally {
+      image.close();
+    }
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return null;
   }
 }
 

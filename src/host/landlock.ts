@@ -20,6 +20,7 @@ export async function findLandlockAbi(
   if (kept !== null) return kept;
   const { askKernel } = await import("./landlock-trial.ts");
   const answer = askKernel(arch);
+  if (answer === null) return 0;
   if (directory !== null) writePrivate(directory, NAME, Buffer.from(`${circumstances}${answer}\n`));
   return answer;
 }

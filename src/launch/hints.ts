@@ -150,6 +150,12 @@ const RULES: readonly Rule[] = [
     hint: "its file system cannot translate owners (id-mapped mounts); copy it to one that can, such as ext4, xfs, btrfs or tmpfs, or run the sandbox as its owner",
   },
   {
+    call: ["openat2"],
+    errno: ["ENOENT", "ENOTDIR", "EACCES", "ELOOP"],
+    about: /^landlock:/,
+    hint: "`landlock.fs` lists a path that the payload cannot reach inside the sandbox; leave it out, or show it with a mount",
+  },
+  {
     // The first mount call of a launch, which needs nothing but the namespaces that were just made.
     call: ["mount"],
     errno: ["EPERM"],
@@ -219,12 +225,6 @@ const RULES: readonly Rule[] = [
     errno: ["EACCES", "EPERM"],
     about: /^label\.set (exec|stack) /,
     hint: "what confines the caller does not let it enter this AppArmor profile (change_profile); `lsm.type` none leaves the payload to the caller's alone",
-  },
-  {
-    call: ["openat2"],
-    errno: ["ENOENT", "ENOTDIR", "EACCES", "ELOOP"],
-    about: /^landlock:/,
-    hint: "`landlock.fs` lists a path that the payload cannot reach inside the sandbox; leave it out, or show it with a mount",
   },
   {
     call: ["landlock_add_rule"],

@@ -56,7 +56,7 @@ export function installed(program: string): boolean {
 }
 
 /** What this kernel has of Landlock; 0: nothing. */
-export const LANDLOCK_ABI = askKernel(archOf(process.arch));
+export const LANDLOCK_ABI = askKernel(archOf(process.arch)) ?? 0;
 
 // ---- temporary directories: one tree per test file, removed at its end ----
 

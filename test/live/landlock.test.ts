@@ -215,6 +215,24 @@ describe.each(USERS)("with no filter, run by %s", (user) => {
     expect((await attempts(context, user, {}, ["own-memory"])).ran.stdout).toBe("own-memory EACCES\n");
   });
 
+  it("a listed path that is not there refuses the launch, and is named", async (context) => {
+    needAbi(context, FS_RIGHTS.execute.since);
+    const ran = await sandbox(user, ["true"], {
+      flags: ["--set", '/landlock/fs/read_file=["/usr", "/nowhere"]'],
+    });
+    expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code: 125, stdout: "" });
+    expect(ran.stderr).toMatch(/\/nowhere.*ENOENT.*landlock\.fs/);
+  });
+
+  it("a right that only entries of a directory have is refused for a file, with the reason", async (context) => {
+    needAbi(context, FS_RIGHTS.execute.since);
+    const ran = await sandbox(user, ["true"], {
+      flags: ["--set", '/landlock/fs/read_dir=["/usr", "/etc/passwd"]'],
+    });
+    expect(ran.code).toBe(125);
+    expect(ran.stderr).toMatch(/\/etc\/passwd.*EINVAL.*a file has no entries/);
+  });
+
   it("what was read back of it matches", async (context) => {
     needAbi(context, SCOPES.signal.since);
     const { ran } = await attempts(context, user, {}, ["signal"]);

@@ -1,6 +1,8 @@
 /** Rules about privileges: capabilities in any set, and ways to more. */
+
 import { CAPABILITIES } from "../../profile/capability-names.ts";
 import { CAPABILITY_SETS } from "../../profile/spec.ts";
+import { SCOPE_NAMES } from "../../program/landlock.ts";
 import { cis, man, type ProfileRule, profileRule, pss, violation } from "../profile-rule.ts";
 
 export const PRIVILEGES: readonly ProfileRule[] = [
@@ -89,6 +91,34 @@ export const PRIVILEGES: readonly ProfileRule[] = [
         yield violation(facts, "lsm", "its SELinux type is unconfined", "/lsm/selinuxLabel");
       else if (required && require.lsm === "none")
         yield violation(facts, "lsm", "a host without a security module is accepted", "/require/lsm");
+    },
+  }),
+  profileRule({
+    id: "landlock",
+    title: "Landlock restricts the program",
+    rationale:
+      "Landlock says again what mounts and namespaces allow, in other code of the kernel and at each access: a wrong mount flag or a descriptor that got in is then not enough.",
+    remediation:
+      "Leave landlock as it is derived, with both of landlock.scope, and set require.landlock where hosts must have it.",
+    references: [],
+    options: {
+      required: {
+        type: "flag",
+        default: false,
+        about: "whether a host without Landlock must be refused (require.landlock)",
+      },
+    },
+    *check(facts, { required }) {
+      const { landlock, require } = facts.spec;
+      if (landlock === null) {
+        yield violation(facts, "landlock", "Landlock is off", "/landlock");
+        return;
+      }
+      for (const scope of SCOPE_NAMES)
+        if (!landlock.scope[scope])
+          yield violation(facts, scope, `${scope} is not scoped`, `/landlock/scope/${scope}`);
+      if (required && require.landlock === "none")
+        yield violation(facts, "landlock", "a host without Landlock is accepted", "/require/landlock");
     },
   }),
 ];
