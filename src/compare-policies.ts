@@ -1,6 +1,6 @@
 /**
- * Two policies, named: read for each kind of machine, then proved or compared. Takes names and files; gives one result per machine, or every mistake in
- * what was named. Needs neither root nor the machine it speaks of.
+ * Two policies, named: read for each kind of machine, then proved or compared, system calls by what their filters do and every other layer field by field.
+ * Takes names and files; gives results, or every mistake in what was named. Needs neither root nor the machine it speaks of.
  */
 import { SERVED } from "./compile/seccomp/abi.ts";
 import type { Arch } from "./host/facts.ts";
@@ -9,6 +9,7 @@ import { type InputQuestion, type PolicyInput, readPolicy } from "./policy-input
 import type { Checked } from "./problems.ts";
 import type { ProfileFiles } from "./profile/resolve.ts";
 import { type CallDifference, differencesOf } from "./prove/difference.ts";
+import { compareLayers, type Difference } from "./prove/layers.ts";
 import { type Conclusion, Prover, type Unknown } from "./prove/prover.ts";
 
 export interface Comparison extends Omit<InputQuestion, "name" | "arch"> {
@@ -17,7 +18,7 @@ export interface Comparison extends Omit<InputQuestion, "name" | "arch"> {
   readonly machines: readonly Arch[];
 }
 
-/** Of one kind of machine; only calls that such a machine can make are looked at. */
+/** Of the system calls that one kind of machine can make. */
 export interface Compared<T> {
   readonly machine: Arch;
   readonly first: PolicyInput;
@@ -25,14 +26,20 @@ export interface Compared<T> {
   readonly result: T;
 }
 
+export interface Comparisons<T> {
+  readonly calls: readonly Compared<T>[];
+  /** Of every other layer; null where one of the two is not a profile of ours, which alone has them. */
+  readonly layers: readonly Difference[] | null;
+}
+
 export type Relation = "at-most" | "equal";
 
-/** Whether the first permits nothing that the second forbids, or both answer alike. */
+/** Whether the first permits no call that the second forbids, or both answer alike; and how the second differs elsewhere. */
 export function provePolicies(
   comparison: Comparison,
   relation: Relation,
   files: ProfileFiles,
-): Checked<readonly Compared<Conclusion>[]> {
+): Checked<Comparisons<Conclusion>> {
   return forEachMachine(comparison, files, (machine, first, second) => {
     const prover = new Prover();
     const sides = [meaningOf(prover, first.filter), meaningOf(prover, second.filter)] as const;
@@ -45,7 +52,7 @@ export function provePolicies(
 export function comparePolicies(
   comparison: Comparison,
   files: ProfileFiles,
-): Checked<readonly Compared<readonly CallDifference[] | Unknown>[]> {
+): Checked<Comparisons<readonly CallDifference[] | Unknown>> {
   return forEachMachine(comparison, files, (machine, first, second) => {
     const prover = new Prover();
     return differencesOf(
@@ -61,19 +68,18 @@ function forEachMachine<T>(
   { machines, first, second, ...circumstances }: Comparison,
   files: ProfileFiles,
   compare: (machine: Arch, first: PolicyInput, second: PolicyInput) => T,
-): Checked<readonly Compared<T>[]> {
-  const results: Compared<T>[] = [];
+): Checked<Comparisons<T>> {
+  const calls: Compared<T>[] = [];
+  let layers: readonly Difference[] | null = null;
   for (const machine of machines) {
     const sides = [first, second].map((name) => readPolicy({ ...circumstances, name, arch: machine }, files));
     const problems = sides.flatMap((side) => (side.ok ? [] : side.problems));
     const [one, other] = sides;
     if (one?.ok !== true || other?.ok !== true) return { ok: false, problems };
-    results.push({
-      machine,
-      first: one.value,
-      second: other.value,
-      result: compare(machine, one.value, other.value),
-    });
+    const result = compare(machine, one.value, other.value);
+    calls.push({ machine, first: one.value, second: other.value, result });
+    const [a, b] = [one.value.profile, other.value.profile];
+    if (a !== null && b !== null) layers = compareLayers(a.spec, b.spec);
   }
-  return { ok: true, value: results };
+  return { ok: true, value: { calls, layers } };
 }

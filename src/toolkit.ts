@@ -8,6 +8,7 @@
 export {
   type Compared,
   type Comparison,
+  type Comparisons,
   comparePolicies,
   provePolicies,
   type Relation,
@@ -30,6 +31,8 @@ export { type Alternatives, formatAlternatives } from "./prove/conditions.ts";
 export { type CallDifference, type Direction, differencesOf, overall } from "./prove/difference.ts";
 export { disassemble, formatLines } from "./prove/disassemble.ts";
 export { argumentsOf, callJson, formatCall, formatWitness } from "./prove/format-call.ts";
+export { compareLayers, type Difference, refutesAtMost } from "./prove/layers.ts";
+export type { LayerDirection } from "./prove/orders.ts";
 export { type Conclusion, ENGINE, type Meaning, Prover, type Unknown, type Witness } from "./prove/prover.ts";
 export { answeredCalls, reachableSyscalls } from "./prove/reachable.ts";
 export { machineOf, type Simulated, type Simulation, simulate } from "./simulate.ts";

@@ -2,9 +2,10 @@
  * sandbox profile diff: what one policy does otherwise than another, for people and pull requests.
  */
 import { Command, Option } from "commander";
-import type { Compared } from "../compare-policies.ts";
+import type { Comparisons } from "../compare-policies.ts";
 import { unwrap } from "../problems.ts";
 import type { CallDifference, Direction } from "../prove/difference.ts";
+import type { LayerDirection } from "../prove/orders.ts";
 import type { Unknown } from "../prove/prover.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
@@ -26,14 +27,14 @@ interface Flags {
   readonly arch?: string;
 }
 
-type PolicyDifference = Compared<readonly CallDifference[] | Unknown>;
+type PolicyDifferences = Comparisons<readonly CallDifference[] | Unknown>;
 
 export function diffCommand(finish: (status: number) => void): Command {
   const command = new Command("diff")
     .summary("compare what two profiles do")
     .description(
-      "Compares the system-call filters of two profiles by what they do: each difference of the second from the first is stricter, looser, incomparable " +
-        "(some arguments one, some the other) or only-errno, with a call as example. " +
+      "Compares two profiles by what they do: each difference of the second from the first is stricter, looser, incomparable " +
+        "or, of system calls, only-errno, with an example. What is not a profile of ours has system calls only. " +
         "Ends with 0, with 1 if --fail-on says so, 2 on wrong use, 3 if it cannot be decided.",
     )
     .argument("<FIRST>", "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF")
@@ -67,25 +68,29 @@ async function diff(command: Command, first: string, second: string): Promise<nu
   const { comparePolicies, profileFiles } = await import("../toolkit.ts");
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const compared = unwrap(comparePolicies(comparison, profileFiles()));
-  sayNotes(compared.flatMap((each) => [each.first, each.second]));
-  const { differencesJson, renderDifferences } = await import("./render-difference.ts");
-  print(
-    format === "json"
-      ? toJson(compared.map(differencesJson))
-      : compared.map((each) => renderDifferences(each, format)).join("\n\n"),
-  );
+  sayNotes(compared.calls.flatMap((each) => [each.first, each.second]));
+  const { differencesJson, renderDifferences, renderLayers } = await import("./render-difference.ts");
+  if (format === "json")
+    print(toJson({ calls: compared.calls.map(differencesJson), layers: compared.layers }));
+  else
+    print(
+      [
+        ...compared.calls.map((each) => renderDifferences(each, format)),
+        ...(compared.layers === null ? [] : [renderLayers(compared.layers, first, second, format)]),
+      ].join("\n\n"),
+    );
   return status(compared, failOn);
 }
 
-const FAILING: Readonly<Record<NonNullable<Flags["failOn"]>, readonly Direction[]>> = {
+const FAILING: Readonly<Record<NonNullable<Flags["failOn"]>, readonly (Direction | LayerDirection)[]>> = {
   looser: ["looser", "incomparable"],
-  different: ["looser", "incomparable", "stricter", "only-errno"],
+  different: ["looser", "incomparable", "stricter", "only-errno", "other"],
 };
 
 /** What cannot be decided weighs more than what was found: something worse may be in it. */
-function status(compared: readonly PolicyDifference[], failOn: Flags["failOn"]): number {
-  if (compared.some(({ result }) => "kind" in result)) return UNDECIDED;
+function status({ calls, layers }: PolicyDifferences, failOn: Flags["failOn"]): number {
+  if (calls.some(({ result }) => "kind" in result)) return UNDECIDED;
   const failing = failOn === undefined ? [] : FAILING[failOn];
-  const found = compared.flatMap(({ result }) => ("kind" in result ? [] : result));
+  const found = [...calls.flatMap(({ result }) => ("kind" in result ? [] : result)), ...(layers ?? [])];
   return found.some(({ direction }) => failing.includes(direction)) ? 1 : 0;
 }

@@ -4,6 +4,7 @@
 import { Command, Option } from "commander";
 import type { Compared, Relation } from "../compare-policies.ts";
 import { unwrap } from "../problems.ts";
+import type { Difference } from "../prove/layers.ts";
 import type { Conclusion } from "../prove/prover.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
@@ -22,15 +23,17 @@ import { flagProblem, refuse } from "./sandbox-options.ts";
 interface Flags {
   readonly atMost?: string;
   readonly equal?: string;
+  readonly calls?: true;
   readonly arch?: string;
   readonly json?: true;
 }
 
 export function proveCommand(finish: (status: number) => void): Command {
   const command = new Command("prove")
-    .summary("prove that a filter permits nothing that another forbids")
+    .summary("prove that a profile permits nothing that another forbids")
     .description(
-      "Proves a statement about the system-call filters of two profiles, over every call and all arguments, or gives a call that refutes it. " +
+      "Proves a statement about two profiles, or gives a counter-example: of system calls over every call and all arguments, of every other layer field by field. " +
+        "What is not a profile of ours has system calls only. " +
         "Ends with 0 if it is proved, 1 if it is refuted, 2 on wrong use, 3 if it cannot be decided.",
     )
     .argument(
@@ -38,7 +41,8 @@ export function proveCommand(finish: (status: number) => void): Command {
       "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF",
     )
     .option("--at-most <PROFILE>", "it permits nothing that this one forbids")
-    .option("--equal <PROFILE>", "both answer alike to every call")
+    .option("--equal <PROFILE>", "both are the same")
+    .option("--calls", "of system calls only")
     .addOption(new Option("--arch <MACHINE>", "the kind of machine (default: each)").choices(MACHINES))
     .option("--json", "print the conclusion as JSON");
   addCircumstances(command).action(async (first: string) => {
@@ -52,7 +56,7 @@ export function proveCommand(finish: (status: number) => void): Command {
 }
 
 async function prove(command: Command, first: string): Promise<number> {
-  const { atMost, equal, arch, json } = command.opts<Flags>();
+  const { atMost, equal, calls, arch, json } = command.opts<Flags>();
   const { circumstances, problems } = await readCircumstances(command);
   const second = atMost ?? equal;
   const count = [atMost, equal].filter((each) => each !== undefined).length;
@@ -66,43 +70,84 @@ async function prove(command: Command, first: string): Promise<number> {
   const { profileFiles, provePolicies } = await import("../toolkit.ts");
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const proofs = unwrap(provePolicies(comparison, relation, profileFiles()));
-  sayNotes(proofs.flatMap((proof) => [proof.first, proof.second]));
-  if (json) print(toJson(await Promise.all(proofs.map((proof) => asJson(proof, relation)))));
-  else print((await Promise.all(proofs.map((proof) => asText(proof, relation)))).join("\n"));
-  if (proofs.some(({ result }) => result.kind === "refuted")) return 1;
-  return proofs.every(({ result }) => result.kind === "proved") ? 0 : UNDECIDED;
+  sayNotes(proofs.calls.flatMap((proof) => [proof.first, proof.second]));
+  const against = calls || proofs.layers === null ? null : await refuting(proofs.layers, relation);
+  const claim = { first, relation, second };
+  print(
+    json
+      ? toJson(await asJson(proofs.calls, against, claim))
+      : (await asText(proofs.calls, against, claim)).join("\n"),
+  );
+  const conclusions = proofs.calls.map(({ result }) => result.kind);
+  if (conclusions.includes("refuted") || (against !== null && against.length > 0)) return 1;
+  return conclusions.includes("unknown") ? UNDECIDED : 0;
 }
 
-type PolicyProof = Compared<Conclusion>;
+type CallProof = Compared<Conclusion>;
 
-async function asText({ machine, first, second, result }: PolicyProof, relation: Relation): Promise<string> {
+interface Claim {
+  readonly first: string;
+  readonly relation: Relation;
+  readonly second: string;
+}
+
+/** The differences of other layers that refute a statement. They are those of the second from the first: what it has less of, the first has more of. */
+async function refuting(layers: readonly Difference[], relation: Relation): Promise<readonly Difference[]> {
+  const { refutesAtMost } = await import("../toolkit.ts");
+  return relation === "equal" ? layers : layers.filter(refutesAtMost);
+}
+
+async function asText(
+  proofs: readonly CallProof[],
+  against: readonly Difference[] | null,
+  { first, relation, second }: Claim,
+): Promise<readonly string[]> {
   const { formatWitness } = await import("../toolkit.ts");
   const claims: Readonly<Record<Relation, string>> = {
-    "at-most": `${first.name} permits nothing that ${second.name} forbids`,
-    equal: `${first.name} and ${second.name} answer alike to every call`,
+    "at-most": `${first} permits no call that ${second} forbids`,
+    equal: `${first} and ${second} answer alike to every call`,
   };
-  switch (result.kind) {
-    case "proved":
-      return `${machine}: proved: ${claims[relation]}`;
-    case "refuted":
-      return `${machine}: refuted: ${formatWitness(result.witness, `${first.name} says`, `${second.name} says`)}`;
-    case "unknown":
-      return `${machine}: unknown: ${result.reason}`;
-  }
+  const lines = proofs.map(({ machine, result }) => {
+    switch (result.kind) {
+      case "proved":
+        return `${machine}: proved: ${claims[relation]}`;
+      case "refuted":
+        return `${machine}: refuted: ${formatWitness(result.witness, `${first} says`, `${second} says`)}`;
+      case "unknown":
+        return `${machine}: unknown: ${result.reason}`;
+    }
+  });
+  if (against === null) return lines;
+  const others: Readonly<Record<Relation, string>> = {
+    "at-most": `${first} permits nothing that ${second} forbids`,
+    equal: `${first} and ${second} are the same`,
+  };
+  if (against.length === 0) return [...lines, `other layers: proved: ${others[relation]}`];
+  return [
+    ...lines,
+    ...against.map(
+      ({ pointer, from, to, witness }) =>
+        `other layers: refuted: ${pointer}: ${first} has ${from}, ${second} has ${to}${witness === "" ? "" : `: ${witness}`}`,
+    ),
+  ];
 }
 
-async function asJson({ machine, first, second, result }: PolicyProof, relation: Relation): Promise<object> {
+async function asJson(
+  proofs: readonly CallProof[],
+  against: readonly Difference[] | null,
+  claim: Claim,
+): Promise<object> {
   const { callJson, ENGINE, formatVerdict } = await import("../toolkit.ts");
-  const claim = { engine: ENGINE, machine, first: first.name, relation, second: second.name };
-  if (result.kind !== "refuted") return { ...claim, ...result, kind: undefined, conclusion: result.kind };
-  const { witness } = result;
-  return {
-    ...claim,
-    conclusion: result.kind,
-    witness: {
-      ...callJson(witness.call),
-      first: formatVerdict(witness.first),
-      second: formatVerdict(witness.second),
-    },
-  };
+  const calls = proofs.map(({ machine, result }) => {
+    if (result.kind === "proved") return { machine, conclusion: result.kind };
+    if (result.kind === "unknown") return { machine, conclusion: result.kind, reason: result.reason };
+    const { call, first, second } = result.witness;
+    const witness = { ...callJson(call), first: formatVerdict(first), second: formatVerdict(second) };
+    return { machine, conclusion: result.kind, witness };
+  });
+  const layers =
+    against === null
+      ? null
+      : { conclusion: against.length === 0 ? "proved" : "refuted", differences: against };
+  return { engine: ENGINE, ...claim, calls, layers };
 }

@@ -5,10 +5,12 @@ import type { Compared } from "../compare-policies.ts";
 import {
   type CallDifference,
   callJson,
+  type Difference,
   type Direction,
   formatAlternatives,
   formatCall,
   formatVerdict,
+  type LayerDirection,
   overall,
   type Unknown,
 } from "../toolkit.ts";
@@ -69,6 +71,9 @@ function rowsOf(differences: readonly CallDifference[]): readonly Row[] {
   return ORDER.flatMap((direction) => [...rows.values()].filter((row) => row.direction === direction));
 }
 
+/** A bar would end a cell of a table. */
+const cell = (content: string) => content.replaceAll("|", String.raw`\|`);
+const code = (content: string) => `\`${cell(content)}\``;
 const hex = (value: number) => `0x${value.toString(16)}`;
 
 function text(machine: string, title: string, rows: readonly Row[]): string {
@@ -82,8 +87,6 @@ function text(machine: string, title: string, rows: readonly Row[]): string {
 }
 
 function markdown(machine: string, title: string, rows: readonly Row[]): string {
-  const cell = (content: string) => content.replaceAll("|", String.raw`\|`);
-  const code = (content: string) => `\`${cell(content)}\``;
   const lines = rows.map(
     ({ direction, abi, calls, changes, examples }) =>
       `| ${direction} | ${abi} | ${calls.map(code).join(" ")} | ${changes.map(code).join("<br>")} | ${examples.map(code).join("<br>")} |`,
@@ -113,4 +116,34 @@ export function differencesJson({ machine, first, second, result }: PolicyDiffer
       })),
     })),
   };
+}
+
+const LAYER_ORDER: readonly LayerDirection[] = ["looser", "incomparable", "stricter", "other"];
+
+/** Every layer but system calls. */
+export function renderLayers(
+  differences: readonly Difference[],
+  first: string,
+  second: string,
+  format: "text" | "markdown",
+): string {
+  const sorted = LAYER_ORDER.flatMap((direction) =>
+    differences.filter((each) => each.direction === direction),
+  );
+  const title =
+    differences.length === 0 ? `${first} and ${second} are the same` : `${second} beside ${first}`;
+  if (format === "text")
+    return [
+      `other layers: ${title}`,
+      ...sorted.map(
+        ({ direction, pointer, from, to, witness }) =>
+          `${direction}: ${pointer}: ${from} -> ${to}${witness === "" ? "" : ` (${witness})`}`,
+      ),
+    ].join("\n");
+  const rows = sorted.map(
+    ({ direction, pointer, from, to, witness }) =>
+      `| ${direction} | ${code(pointer)} | ${code(from)} | ${code(to)} | ${cell(witness)} |`,
+  );
+  const head = ["| | field | from | to | for example |", "|---|---|---|---|---|"];
+  return [`### Other layers: ${title}`, ...(rows.length === 0 ? [] : ["", ...head, ...rows])].join("\n");
 }

@@ -33,33 +33,65 @@ describe("prove", () => {
     const ended = await run("prove", "strict", "--at-most", "standard");
     expect([ended.status, ended.stdout]).toEqual([
       0,
-      "x86_64: proved: strict permits nothing that standard forbids\naarch64: proved: strict permits nothing that standard forbids\n",
+      [
+        "x86_64: proved: strict permits no call that standard forbids",
+        "aarch64: proved: strict permits no call that standard forbids",
+        "other layers: proved: strict permits nothing that standard forbids",
+        "",
+      ].join("\n"),
     ]);
   });
 
   test("1 when refuted, with the call, as JSON too", async () => {
-    const ended = await run("prove", "standard", "--at-most", "strict", "--arch", "x86_64", "--json");
+    const ended = await run(
+      "prove",
+      "standard",
+      "--at-most",
+      "strict",
+      "--arch",
+      "x86_64",
+      "--calls",
+      "--json",
+    );
     expect(ended.status).toBe(1);
-    expect(JSON.parse(ended.stdout)).toEqual([
-      {
-        engine: "sandbox-prove/1",
-        machine: "x86_64",
-        first: "standard",
-        relation: "at-most",
-        second: "strict",
-        conclusion: "refuted",
-        witness: {
-          abi: "x86_64",
-          arch: "0xc000003e",
-          name: "ioctl",
-          nr: 16,
-          args: ["0x0", "0x0", "0x0", "0x0", "0x0", "0x0"],
-          ip: "0x0",
-          first: "allow",
-          second: "errno(1)",
+    expect(JSON.parse(ended.stdout)).toEqual({
+      engine: "sandbox-prove/1",
+      first: "standard",
+      relation: "at-most",
+      second: "strict",
+      calls: [
+        {
+          machine: "x86_64",
+          conclusion: "refuted",
+          witness: {
+            abi: "x86_64",
+            arch: "0xc000003e",
+            name: "ioctl",
+            nr: 16,
+            args: ["0x0", "0x0", "0x0", "0x0", "0x0", "0x0"],
+            ip: "0x0",
+            first: "allow",
+            second: "errno(1)",
+          },
         },
-      },
+      ],
+      layers: null,
+    });
+  });
+
+  test("1 when only another layer refutes it", async () => {
+    const ended = await run("prove", "build", "--at-most", "standard", "--arch", "x86_64");
+    expect([ended.status, ended.stdout.split("\n")]).toEqual([
+      1,
+      [
+        "x86_64: proved: build permits no call that standard forbids",
+        "other layers: refuted: /filesystem/workdir: build has rw, standard has none: the working directory is shown rw",
+        "",
+      ],
     ]);
+    expect((await run("prove", "build", "--at-most", "standard", "--arch", "x86_64", "--calls")).status).toBe(
+      0,
+    );
   });
 
   test("2 on wrong use", async () => {
@@ -92,10 +124,15 @@ describe("diff", () => {
   });
 
   test("says so when there is none", async () => {
-    const ended = await run("diff", "strict", "judge", "--arch", "aarch64", "--fail-on", "different");
+    const ended = await run("diff", "strict", "strict", "--arch", "aarch64", "--fail-on", "different");
     expect([ended.status, ended.stdout]).toEqual([
       0,
-      "aarch64: strict and judge answer alike to every call\n",
+      "aarch64: strict and strict answer alike to every call\n\nother layers: strict and strict are the same\n",
+    ]);
+    const judge = await run("diff", "strict", "judge", "--arch", "aarch64", "--fail-on", "looser");
+    expect([judge.status, judge.stdout.includes("stricter: /resources/wallTime: 60000 -> 20000")]).toEqual([
+      0,
+      true,
     ]);
   });
 });
