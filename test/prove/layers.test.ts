@@ -7,8 +7,17 @@ import type { Override, Spec } from "../../src/profile/spec.ts";
 import { compareLayers, refutesAtMost } from "../../src/prove/layers.ts";
 import { valueOf } from "../seccomp/support.ts";
 
-/** strict with fields changed. */
+const made = new Map<string, Spec>();
+
+/** strict with fields changed; the same once. */
 function spec(changes: Readonly<Record<string, unknown>> = {}): Spec {
+  const key = JSON.stringify(changes);
+  const known = made.get(key) ?? resolved(changes);
+  made.set(key, known);
+  return known;
+}
+
+function resolved(changes: Readonly<Record<string, unknown>>): Spec {
   const overrides: Override[] = Object.entries(changes).map(([pointer, value]) => ({
     pointer,
     value,
@@ -84,7 +93,9 @@ const CHANGES: readonly (readonly [Readonly<Record<string, unknown>>, readonly s
   [{ "/environment/set/EDITOR": "ed" }, ["other /environment/set: "]],
   [
     { "/process/umask": "077" },
-    ["stricter /process/umask: is taken from new files: mode bit 01, mode bit 04, mode bit 010, mode bit 040"],
+    [
+      "stricter /process/umask: is taken from new files: mode bit 01, mode bit 04, mode bit 010, mode bit 040",
+    ],
   ],
   [{ "/process/nice": 5 }, ["stricter /process/nice: -4 priority"]],
   [
@@ -137,14 +148,11 @@ test("a profile is the same as itself and at most itself", () => {
 });
 
 test("what is at most something that is at most a third is at most the third", () => {
-  const sizes = fc.constantFrom("32M", "64M", null);
   const profiles = fc.record({
-    "/filesystem/shmSize": fc.constantFrom("32M", "64M", "128M"),
-    "/resources/fileSize": sizes,
-    "/filesystem/proc": fc.constantFrom("none", "pids", "full"),
-    "/filesystem/workdir": fc.constantFrom("none", "ro", "rw"),
-    "/filesystem/devices": fc.subarray(["null", "zero", "tty"]),
-    "/capabilities/bounding": fc.subarray(["CAP_CHOWN", "CAP_KILL"]),
+    "/filesystem/shmSize": fc.constantFrom("32M", "128M"),
+    "/resources/fileSize": fc.constantFrom("32M", "64M", null),
+    "/filesystem/devices": fc.subarray(["null", "tty"]),
+    "/capabilities/bounding": fc.subarray(["CAP_KILL"]),
   });
   let chains = 0;
   fc.assert(
@@ -155,38 +163,7 @@ test("what is at most something that is at most a third is at most the third", (
       chains += 1;
       expect(atMost(a, c)).toBe(true);
     }),
-    {
-      numRuns: 400,
-      seed: 51,
-      examples: [
-        [
-          {
-            "/filesystem/shmSize": "32M",
-            "/resources/fileSize": "32M",
-            "/filesystem/proc": "none",
-            "/filesystem/workdir": "none",
-            "/filesystem/devices": [],
-            "/capabilities/bounding": [],
-          },
-          {
-            "/filesystem/shmSize": "64M",
-            "/resources/fileSize": "64M",
-            "/filesystem/proc": "pids",
-            "/filesystem/workdir": "ro",
-            "/filesystem/devices": ["tty"],
-            "/capabilities/bounding": ["CAP_KILL"],
-          },
-          {
-            "/filesystem/shmSize": "128M",
-            "/resources/fileSize": null,
-            "/filesystem/proc": "full",
-            "/filesystem/workdir": "rw",
-            "/filesystem/devices": ["tty", "null"],
-            "/capabilities/bounding": ["CAP_KILL", "CAP_CHOWN"],
-          },
-        ],
-      ],
-    },
+    { numRuns: 1500, seed: 51 },
   );
-  expect(chains).toBeGreaterThan(0);
+  expect(chains).toBeGreaterThan(10);
 });
