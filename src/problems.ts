@@ -73,6 +73,7 @@ export const PROBLEM_TITLES = {
   "policy-invalid": "A policy is wrong",
   "waiver-invalid": "A waiver is wrong",
   "baseline-invalid": "A baseline is wrong",
+  "profile-test-invalid": "A file of profile tests is wrong",
   "image-not-found": "The image cannot be opened",
   "image-unsupported": "The image is of a kind that is not read",
   "image-malformed": "The image is damaged",

@@ -65,6 +65,7 @@ const WRONG_USE: ReadonlySet<ProblemKind> = new Set([
   "policy-invalid",
   "waiver-invalid",
   "baseline-invalid",
+  "profile-test-invalid",
 ]);
 
 const isWrongUse = (error: unknown): boolean =>

@@ -16,6 +16,7 @@ import { explainCommand } from "./profile-explain.ts";
 import { exportCommand } from "./profile-export.ts";
 import { proveCommand } from "./profile-prove.ts";
 import { simulateCommand } from "./profile-simulate.ts";
+import { testCommand } from "./profile-test.ts";
 
 export function profileCommand(finish: (status: number) => void): Command {
   const command = new Command("profile")
@@ -77,6 +78,7 @@ export function profileCommand(finish: (status: number) => void): Command {
     diffCommand,
     proveCommand,
     divergenceCommand,
+    testCommand,
   ])
     command.addCommand(make(finish));
   return addExamples(
