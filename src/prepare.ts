@@ -6,6 +6,7 @@
 import { blockDevicePath, partitionMark } from "./compile/cgroup-limits.ts";
 import { foreignWrites } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
+import { labelsAsked, takesSelinuxModule } from "./compile/lsm/selinux-names.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
 import type { HostFacts, RequestFacts } from "./host/facts.ts";
@@ -13,6 +14,7 @@ import { errorCode } from "./host/files.ts";
 import { probeInstallTree } from "./host/install-tree.ts";
 import { claimForWrites } from "./host/kept-writes.ts";
 import { type Layers, probeCommand, probePaths } from "./host/request.ts";
+import { probeLabels } from "./host/selinux.ts";
 import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
 import { ProfileError, type Provenance, unwrap } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
@@ -114,7 +116,15 @@ export class Preparation {
     const { write } = brief.spec.filesystem;
     const installTree = root.type === "system" && write !== "none" ? probeInstallTree() : [];
     const paths = probePaths(namedPaths(brief, host, cwd, more), layers(brief));
-    return { cwd, paths, installTree, command };
+    return { cwd, paths, installTree, command, selinux: this.#labels() };
+  }
+
+  /** What the loaded SELinux policy knows of the labels that this profile may use: modules come and go. */
+  #labels(): RequestFacts["selinux"] {
+    const { spec, selinuxDigest: digest } = this.brief;
+    const { selinux } = this.host.lsm;
+    if (!takesSelinuxModule(spec, selinux)) return null;
+    return { digest, known: probeLabels(labelsAsked(spec, selinux, digest)) };
   }
 }
 

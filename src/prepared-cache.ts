@@ -27,6 +27,8 @@ export interface ProfileBrief {
   readonly audit: Provenance;
   readonly redact: Provenance;
   readonly write: Provenance;
+  /** Digest of the profile's SELinux module, where SELinux is active and the profile takes it; else "". */
+  readonly selinuxDigest: string;
 }
 
 /** One way to run it, ready to be made executable. */
@@ -80,12 +82,12 @@ export class PreparedCache {
   launchKey(
     profileKey: string,
     { sources }: ProfileBrief,
-    { cwd, paths, installTree, command }: RequestFacts,
+    { cwd, paths, installTree, command, selinux }: RequestFacts,
     terminals: readonly number[],
   ): string {
     // A command that is searched for inside is the run's business: by its name it is in no plan.
     const shown = command === null ? null : [command.hostPath, command.closure];
-    return digest([profileKey, sources, cwd, paths, installTree, shown, terminals]);
+    return digest([profileKey, sources, cwd, paths, installTree, shown, selinux, terminals]);
   }
 
   readLaunch(key: string): PreparedParts | null {

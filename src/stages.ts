@@ -5,6 +5,8 @@
  */
 import { hash } from "node:crypto";
 import { compile } from "./compile/index.ts";
+import { writeSelinuxModule } from "./compile/lsm/selinux-cil.ts";
+import { takesSelinuxModule } from "./compile/lsm/selinux-names.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { encodeProgram } from "./encode/index.ts";
 import type { RequestFacts } from "./host/facts.ts";
@@ -45,7 +47,14 @@ export class Stages {
       audit: locate(this.profile, "/audit"),
       redact: locate(this.profile, "/audit/redact"),
       write: locate(this.profile, "/filesystem/write"),
+      selinuxDigest: this.#selinuxDigest(),
     };
+  }
+
+  /** The module is written only where its digest will be asked for. */
+  #selinuxDigest(): string {
+    if (!takesSelinuxModule(this.profile.spec, this.#options.host.lsm.selinux)) return "";
+    return writeSelinuxModule(this.profile, (text) => hash("sha256", text, "hex")).digest;
   }
 
   async plan(

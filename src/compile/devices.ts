@@ -59,6 +59,7 @@ export function provideDevices(draft: Draft): void {
       ["mode", "0755"],
     ],
     { ...attributes, readOnly: false },
+    "content",
   );
   attach(draft, "init.devices", decision, "dev", result("dev.fs.mount"), "/dev", "directory", "no-links");
 
@@ -92,6 +93,7 @@ export function provideDevices(draft: Draft): void {
         ["mode", "0600"],
       ],
       { readOnly: false, noExec: true, noDev: false },
+      "scratch",
     );
     attach(
       draft,
@@ -124,6 +126,7 @@ export function provideDevices(draft: Draft): void {
         ["mode", "01777"],
       ],
       { readOnly: false, noExec: true, noDev: true },
+      "scratch",
     );
     attach(
       draft,
@@ -137,11 +140,8 @@ export function provideDevices(draft: Draft): void {
     );
   }
   if (devices.includes("mqueue")) {
-    makeFileSystem(draft, "init.devices", decision, "mqueue", "mqueue", [], {
-      readOnly: false,
-      noExec: true,
-      noDev: true,
-    });
+    const usable = { readOnly: false, noExec: true, noDev: true };
+    makeFileSystem(draft, "init.devices", decision, "mqueue", "mqueue", [], usable, "kernel");
     attach(
       draft,
       "init.devices",
@@ -269,6 +269,7 @@ export function provideProc(draft: Draft): void {
     "proc",
     proc === "full" ? [] : [["subset", "pid"]],
     attributes,
+    "kernel",
   );
   if (proc !== "none")
     attach(

@@ -89,7 +89,7 @@ export function overlayWithoutWrites(
       { decimal: empty },
     ]);
   const layers = [["lowerdir", { buffer: text }]] as const;
-  return makeFileSystem(draft, "init.root", decision, `${id}.fs`, "overlay", layers, attributes);
+  return makeFileSystem(draft, "init.root", decision, `${id}.fs`, "overlay", layers, attributes, "content");
 }
 
 const BY_DESCRIPTOR = "by descriptor: no path to race, none to escape from";
@@ -156,5 +156,6 @@ export function makeOverlay(
     "overlay",
     [...options, ["userxattr", null]],
     DATA,
+    draft.spec.filesystem.write === "none" ? "content" : "scratch",
   );
 }

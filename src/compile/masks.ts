@@ -95,7 +95,16 @@ function maskDirectory(
     ["nr_inodes", "2"],
     ["mode", "0555"],
   ] as const;
-  const empty = makeFileSystem(draft, "init.masks", decision, `${id}.fs`, "tmpfs", options, attributes);
+  const empty = makeFileSystem(
+    draft,
+    "init.masks",
+    decision,
+    `${id}.fs`,
+    "tmpfs",
+    options,
+    attributes,
+    "content",
+  );
   const otherwise = { errnos: { EINVAL: `${id}.file`, ENOTDIR: `${id}.file` } };
   at.call(
     `${id}.directory`,

@@ -185,6 +185,7 @@ function tmpfs(draft: Draft, { pointer, reason }: Wanted, mount: Extract<Mount, 
       ["mode", `0${mount.mode.toString(8)}`],
     ],
     attributes,
+    mount.readOnly ? "content" : "scratch",
   );
   const ours =
     draft.spec.filesystem.root.type === "directory" && ["/tmp", "/run", "/var/tmp"].includes(mount.target);

@@ -50,7 +50,12 @@ export type Check =
       readonly expected: string;
     }
   /** The payload's label of the major security module (/proc/PID/attr/current), as the kernel writes it. */
-  | { readonly kind: "label"; readonly expected: string }
+  | {
+      readonly kind: "label";
+      readonly expected: string;
+      /** The buffer that holds it where it is made at run time; `expected` then says it for people. */
+      readonly from?: string;
+    }
   /** What a system call answered in the launch: errno name, or "ok"; kept in a shared buffer of 8 bytes. */
   | {
       readonly kind: "answer";

@@ -107,6 +107,7 @@ function buildSkeleton(draft: Draft, decision: string): void {
         ["mode", "0755"],
       ],
       DATA,
+      "content",
     );
     stackRoot(draft, at, result("root.fs.mount"), "/");
     // Still empty, and nobody's but ours: the second layer that an overlay without writes needs.
@@ -151,6 +152,7 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
         ["mode", "0755"],
       ],
       DATA,
+      draft.spec.filesystem.write === "none" ? "content" : "scratch",
     );
     stackOnRoot(draft, at, "upper.stack", scratch);
     return scratch;

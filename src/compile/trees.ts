@@ -36,6 +36,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft, Phase } from "./draft.ts";
+import { type Holds, mountContext } from "./lsm/selinux-labels.ts";
 import { isBelow } from "./visible.ts";
 
 /** What a mount forbids; nosuid holds everywhere. */
@@ -189,10 +190,12 @@ export function makeFileSystem(
   decision: string,
   id: string,
   type: string,
-  options: readonly FileSystemOption[],
+  parameters: readonly FileSystemOption[],
   attributes: Attributes,
+  holds: Holds,
 ): Operand {
   const at = draft.phase(phase, decision);
+  const options = [...parameters, ...mountContext(draft, holds)];
   const context = at.call(`${id}.new`, `a new ${type}`, "fsopen", [draft.text(type), FSOPEN_CLOEXEC], {
     target: type,
   });
@@ -248,7 +251,16 @@ export function popRoot(draft: Draft, at: Listing, id: string): void {
 export function makeEmptyLayer(draft: Draft, decision: string, id: string): Operand {
   const nothing = { readOnly: true, noExec: true, noDev: true };
   const size = ["nr_inodes", "1"] as const;
-  const empty = makeFileSystem(draft, "init.root", decision, `${id}.empty`, "tmpfs", [size], nothing);
+  const empty = makeFileSystem(
+    draft,
+    "init.root",
+    decision,
+    `${id}.empty`,
+    "tmpfs",
+    [size],
+    nothing,
+    "content",
+  );
   stackOnRoot(draft, draft.phase("init.root", decision), `${id}.empty.stack`, empty);
   return empty;
 }

@@ -237,7 +237,13 @@ function examineLsm({ lsm: { apparmor, selinux } }: HostFacts): Examination {
   }
   if (selinux !== null) {
     if (selinux.mode === "enforcing")
-      return { ...entry, status: "full", detail: `SELinux enforces, as ${selinux.label}`, fix: null };
+      return {
+        ...entry,
+        status: "full",
+        detail:
+          "SELinux: every sandbox has a label of its own where its profile's module is loaded, for strict with sandbox profile export strict --to selinux > sandbox_strict.cil, then sudo semodule -i sandbox_strict.cil",
+        fix: null,
+      };
     return {
       ...entry,
       status: "partial",

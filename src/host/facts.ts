@@ -155,6 +155,14 @@ export interface CommandFacts {
   readonly closure: readonly string[];
 }
 
+/** What the loaded SELinux policy knows of the labels that a request may use. */
+export interface SelinuxLabels {
+  /** Digest of the rules of the profile's own module. */
+  readonly digest: string;
+  /** Whether each label is valid; null where the caller may not ask. */
+  readonly known: Readonly<Record<string, boolean | null>>;
+}
+
 /** What is particular to one request: the caller's directory and the facts of the paths named. */
 export interface RequestFacts {
   readonly cwd: string;
@@ -162,4 +170,6 @@ export interface RequestFacts {
   readonly command: CommandFacts | null;
   /** Directories below /usr/local that programs install into, relative to it, parents first; [] where the root takes no writes. */
   readonly installTree: readonly string[];
+  /** null: SELinux is not active, or not asked for. */
+  readonly selinux: SelinuxLabels | null;
 }

@@ -59,6 +59,12 @@ const RULES: readonly Rule[] = [
     hint: "something between you and the kernel (an outer sandbox or an old container runtime) blocks clone3",
   },
   {
+    call: ["fsconfig"],
+    errno: ["EINVAL", "EACCES", "EPERM"],
+    about: /\.option\.context /,
+    hint: "the SELinux policy does not let the caller label a mount so; load the profile's module again, or see `lsm.mountLabel` and the kernel's audit log (ausearch -m avc)",
+  },
+  {
     call: ["write", "openat"],
     errno: ["EPERM", "EINVAL", "EACCES"],
     about: /[ug]id_?map/,
@@ -248,6 +254,12 @@ const RULES: readonly Rule[] = [
     hint: "the kernel took the Landlock ruleset and does not enforce it; please report this with its version",
   },
   {
+    call: ["write"],
+    errno: ["EINVAL", "EACCES", "EPERM"],
+    about: /^label\.set /,
+    hint: "the SELinux policy has no such label any more, or does not let the caller ask for one (setexec); load the profile's module again: `sandbox profile export` prints it",
+  },
+  {
     call: ["seccomp"],
     errno: ["EINVAL", "ENOSYS", "EACCES", "ENOMEM"],
     hint: "the kernel does not take the filter; `sandbox doctor` says what it supports",
@@ -271,12 +283,12 @@ const RULES: readonly Rule[] = [
   {
     call: ["execve"],
     errno: ["EACCES"],
-    hint: "it is not an executable file, or lies where `noexec` or `landlock.fs.execute` forbids it; check its permission bits and its mount",
+    hint: "it is not an executable file, or lies where `noexec`, `landlock.fs.execute` or a security module forbids it; check its permission bits and its mount, and the kernel's audit log",
   },
   {
     call: ["execve"],
     errno: ["EPERM"],
-    hint: "the sandbox does not let this program run; a set-user-id or capability program cannot gain anything here",
+    hint: "the sandbox or a security module does not let this program run; a set-user-id or capability program cannot gain anything here",
   },
   {
     call: ["execve"],

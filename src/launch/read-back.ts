@@ -111,7 +111,7 @@ function compare(check: Check, source: Source): Comparison {
     }
     case "label": {
       const actual = source.memory.text("read.label").trim();
-      const { expected } = check;
+      const expected = check.from === undefined ? check.expected : source.memory.text(check.from);
       const matches = sortStack(actual) === sortStack(expected);
       return { expected, actual: actual === "" ? null : actual, matches };
     }

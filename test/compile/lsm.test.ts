@@ -149,7 +149,10 @@ describe("a label that is named", () => {
   });
 
   test("of SELinux is full only where it is enforcing", () => {
-    const named = { "/lsm/selinuxLabel": "system_u:system_r:tool_t:s0:c1,c2" };
+    const named = {
+      "/lsm/selinuxLabel": "system_u:system_r:tool_t:s0:c1,c2",
+      "/lsm/mountLabel": "system_u:object_r:tool_file_t:s0:c1,c2",
+    };
     expect(written({ host: SELINUX, overrides: named })).toContain("system_u:system_r:tool_t:s0:c1,c2");
     expect(decisionOf({ host: SELINUX, overrides: named })).toMatchObject({ status: "full" });
     const host = recordedHost(SELINUX);

@@ -52,6 +52,7 @@ export interface Case {
   readonly cwd?: string;
   readonly paths?: Readonly<Record<string, Partial<PathFact>>>;
   readonly installTree?: readonly string[];
+  readonly selinux?: RequestFacts["selinux"];
 }
 
 const OPTION: Provenance = { kind: "option", option: "test" };
@@ -117,5 +118,5 @@ function facts(request: Case, host: HostFacts): RequestFacts {
           hostPath: request.command.includes("/") ? request.command : null,
           closure: [],
         };
-  return { cwd, paths, installTree: request.installTree ?? [], command };
+  return { cwd, paths, installTree: request.installTree ?? [], command, selinux: request.selinux ?? null };
 }

@@ -312,6 +312,17 @@ describe("a hint", () => {
     [{ step: "cgroup.memory.limit.write", call: "write", errno: "EACCES", target: "memory.max" }, /Delegate/],
     [{ step: "ids.uid-map.write", call: "write", errno: "EPERM", target: "/proc/PID/uid_map" }, /subuid/],
     [{ step: "exec", call: "execve", errno: "ENOEXEC", target: "x" }, /#!/],
+    [{ step: "label.set", call: "write", errno: "ENOENT", target: "exec tool" }, /apparmor_parser/],
+    [{ step: "label.set", call: "write", errno: "EINVAL", target: "<label.payload>" }, /SELinux.*module/],
+    [
+      {
+        step: "root.fs.option.context",
+        call: "fsconfig",
+        errno: "EACCES",
+        target: "tmpfs context=<label.content>",
+      },
+      /SELinux.*lsm\.mountLabel/,
+    ],
     [{ step: "anything", call: "pipe2", errno: "EMFILE", target: "" }, /ulimit -n/],
   ])("%o", (failure, expected) => {
     expect(hintFor(failure)).toMatch(expected);

@@ -3,12 +3,12 @@
  * not. Takes a resolved profile, what is mounted and what the filter lets through; gives the same text for the same input. Stands for the
  * payload alone: nothing enters it but by the launcher's word at execve.
  */
-import { formatPlace, type Provenance } from "../../problems.ts";
 import { locate } from "../../profile/provenance.ts";
 import type { ResolvedProfile } from "../../profile/spec.ts";
 import { type Admits, admittedBy } from "../seccomp/admits.ts";
 import { SOCKET_TYPES, type SocketFamily, socketKinds } from "../seccomp/socket-kinds.ts";
 import { fileRules, type PlacedMount, type RuleGroup } from "./apparmor-files.ts";
+import { placeOf } from "./place.ts";
 
 export interface AppArmorPolicy {
   /** `sandbox-<profile>-<digest>`: equal names are equal rules. */
@@ -58,12 +58,6 @@ ${groups.map((group) => describe(profile, group)).join("\n")}}
 function describe(profile: ResolvedProfile, { pointer, why, rules }: RuleGroup): string {
   const head = printable(`  # ${why} (${placeOf(locate(profile, pointer), pointer)})`);
   return `${[head, ...rules.map((rule) => `  ${rule}`)].join("\n")}\n`;
-}
-
-/** A file by its name alone: the same text wherever profiles are installed. */
-function placeOf(where: Provenance, pointer: string): string {
-  if (where.kind !== "profile") return `${formatPlace(where)}, ${pointer}`;
-  return `${where.file.slice(where.file.lastIndexOf("/") + 1)}:${where.line} ${pointer}`;
 }
 
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, "?");

@@ -28,9 +28,14 @@ export function optional(name: string, ...statements: readonly string[]): string
 /** A block: every name declared in it is prefixed by the block's. */
 export function block(name: string, groups: readonly CilGroup[]): string {
   const body = groups.map(
-    ({ comment, statements }) => `${indent(`; ${comment}`)}\n${statements.map(indent).join("\n")}\n`,
+    ({ comment, statements }) => `${indent(note(comment))}\n${statements.map(indent).join("\n")}\n`,
   );
   return `(block ${name}\n\n${body.join("\n")})\n`;
+}
+
+/** One line, whatever is in it: a path of a profile may hold a line break, and what follows that would be a statement. */
+export function note(comment: string): string {
+  return `; ${comment.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?")}`;
 }
 
 function indent(text: string): string {

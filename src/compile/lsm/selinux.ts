@@ -1,35 +1,114 @@
-/** SELinux: the payload's label, set for its execve, and the label of the file systems that are made for it. */
+/**
+ * SELinux: the payload's label, set for its execve, and what is said about it. The labels of what is mounted are set where it is made.
+ *
+ * A policy is changed by whoever runs the host, not by a run: where the profile's module is not loaded there is no label, and
+ * the decision says which commands would change that.
+ */
+import type { SelinuxFacts } from "../../host/facts.ts";
+import type { Status } from "../../profile/spec.ts";
 import type { Draft } from "../draft.ts";
-import { lacksProc, setLabelOnExec } from "./label.ts";
+import { type Label, lacksProc, setLabelOnExec } from "./label.ts";
+import { moduleState, payloadLabel } from "./selinux-labels.ts";
+import { moduleName } from "./selinux-names.ts";
 
 /** False where the host has no SELinux. Else the decision is made, and the steps are in place. */
 export function confineBySelinux(draft: Draft): boolean {
   const facts = draft.host.lsm.selinux;
   if (facts === null) return false;
-  const { selinuxLabel } = draft.spec.lsm;
-  const lacking =
-    lacksProc(draft) ?? (selinuxLabel === null ? "SELinux is active, and no label of it is named" : null);
-  if (lacking !== null || selinuxLabel === null) {
-    draft.decide({
-      id: "lsm",
-      control: "lsm",
-      setting: "no SELinux label",
-      pointer: "/lsm/type",
-      status: "none",
-      reason: lacking ?? "",
-    });
-    return true;
+  const { selinuxLabel, mountLabel } = draft.spec.lsm;
+  refuseUnknown(draft, "/lsm/selinuxLabel", selinuxLabel);
+  refuseUnknown(draft, "/lsm/mountLabel", mountLabel);
+  const lacking = lacksProc(draft);
+  if (lacking !== null) decideNone(draft, lacking);
+  else if (selinuxLabel === null) enterModule(draft, facts);
+  else {
+    const weaker =
+      mountLabel === null ? ["what the sandbox mounts has the host's labels: lsm.mountLabel is not set"] : [];
+    enter(draft, facts, selinuxLabel, selinuxLabel, "/lsm/selinuxLabel", weaker);
   }
-  const enforcing = facts.mode === "enforcing";
+  return true;
+}
+
+function refuseUnknown(draft: Draft, pointer: string, label: string | null): void {
+  if (label === null || draft.request.selinux?.known[label] !== false) return;
+  draft.problem({
+    kind: "host-cannot",
+    pointer,
+    message: `the loaded SELinux policy does not know the label ${label}`,
+    hint: "load the module that defines its type, and see that its user may have its role and level (seinfo -x -u)",
+  });
+}
+
+function decideNone(draft: Draft, reason: string): void {
+  draft.decide({
+    id: "lsm",
+    control: "lsm",
+    setting: "no SELinux label",
+    pointer: "/lsm/type",
+    status: "none",
+    reason,
+  });
+}
+
+/** Words for the commands that load the module of a profile. */
+export function howToLoad(profile: string): string {
+  const file = `${moduleName(profile)}.cil`;
+  return `sandbox profile export ${profile} --to selinux > ${file}, then sudo semodule -i ${file}`;
+}
+
+function enterModule(draft: Draft, facts: SelinuxFacts): void {
+  const { name } = draft.spec;
+  const state = moduleState(draft);
+  if (state.loaded === "none" || state.loaded === "unknown") {
+    decideNone(
+      draft,
+      state.loaded === "none"
+        ? `the SELinux module of this profile is not loaded: ${howToLoad(name)}`
+        : "whether its SELinux module is loaded cannot be asked: /sys/fs/selinux/context is not open to the caller",
+    );
+    return;
+  }
+  const weaker = [
+    ...(state.loaded === "others"
+      ? [`the loaded module ${moduleName(name)} has other rules than this profile now: ${howToLoad(name)}`]
+      : []),
+    ...(state.apart
+      ? []
+      : [
+          `${facts.mls ? "the caller's SELinux user" : "the loaded policy"} has no categories, so the label does not keep sandboxes apart`,
+        ]),
+  ];
+  const label = payloadLabel(draft, state);
+  const shown =
+    typeof label === "string" ? label : `${moduleName(name)}.payload, with three categories of its own`;
+  enter(draft, facts, label, shown, "/lsm/type", weaker);
+}
+
+function enter(
+  draft: Draft,
+  { mode }: SelinuxFacts,
+  label: Label,
+  shown: string,
+  pointer: string,
+  weaker: readonly string[],
+): void {
+  const reasons = [
+    ...(mode === "enforcing" ? [] : ["SELinux is permissive: it logs what it would refuse"]),
+    ...weaker,
+  ];
+  const status: Status = reasons.length === 0 ? "full" : "partial";
   const decision = draft.decide({
     id: "lsm",
     control: "lsm",
-    setting: `SELinux label ${selinuxLabel}`,
-    pointer: "/lsm/selinuxLabel",
-    status: enforcing ? "full" : "partial",
-    reason: enforcing ? "" : "SELinux is permissive: it logs what it would refuse",
-    check: { kind: "label", expected: selinuxLabel },
+    setting: `SELinux label ${shown}`,
+    pointer,
+    status,
+    reason: reasons.join("; "),
+    check: {
+      kind: "label",
+      expected: shown,
+      ...(typeof label === "string" ? {} : { from: label.buffer }),
+    },
   });
-  setLabelOnExec(draft, decision, "exec", selinuxLabel);
-  return true;
+  setLabelOnExec(draft, decision, "exec", label);
 }

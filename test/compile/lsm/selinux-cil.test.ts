@@ -47,6 +47,13 @@ describe("the text", () => {
   it("takes any profile's name", () => {
     expect(moduleOf("strict", { "/name": "0.my-tool_2" })).toMatchObject({ name: "sandbox_0_my-tool_2" });
   });
+
+  it("has no statement that a path of the profile smuggled in", () => {
+    const source = "/srv/data\n(allow payload shadow_t (file (read)))";
+    const mounts = [{ type: "bind", source, target: "/data", options: ["ro"] }];
+    const lines = moduleOf("strict", { "/filesystem/mounts": mounts }).text.split("\n");
+    expect(lines.filter((line) => line.includes("shadow_t") && !line.trim().startsWith(";"))).toEqual([]);
+  });
 });
 
 /**
@@ -62,13 +69,17 @@ const NEVER: Readonly<Record<string, readonly [rule: string, hole: string]>> = {
     "(neverallow X.payload X.content (dir (add_name create remove_name rmdir write)))",
     "(allow X.payload X.content (dir (add_name)))",
   ],
-  "open a file of a home": [
-    "(neverallow X.payload user_home_t (file (open execute)))",
-    "(allow X.payload user_home_t (file (open)))",
+  "search a home": [
+    "(neverallow X.payload user_home_t (dir (open read search write add_name)))",
+    "(allow X.payload user_home_t (dir (search)))",
   ],
-  "open data of services": [
-    "(neverallow X.payload var_lib_t (file (open execute)))",
-    "(allow X.payload var_lib_t (file (open)))",
+  "search the directories of homes": [
+    "(neverallow X.payload home_root_t (dir (open read search)))",
+    "(allow X.payload home_root_t (dir (search)))",
+  ],
+  "open a log": [
+    "(neverallow X.payload var_log_t (file (open execute)))",
+    "(allow X.payload var_log_t (file (open)))",
   ],
   "read passwords, even through a descriptor that it is given": [
     "(neverallow X.payload shadow_t (file (read)))",

@@ -51,7 +51,7 @@ export const MACHINES = {
       ...amd64.packages,
       ...words("selinux-policy-default selinux-utils policycoreutils secilc checkpolicy"),
     ],
-    policyModules: "test/vm/guest/selinux",
+    policyModules: "test/golden/selinux",
   },
   arm64: {
     architecture: "arm64",

@@ -1,0 +1,27 @@
+/** Asking a loaded policy about labels: a write that is taken, refused as unknown, or not possible. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { probeLabels } from "../../src/host/selinux.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "sandbox-selinux-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+it("each label is one write of its own", () => {
+  const oracle = join(directory, "context");
+  writeFileSync(oracle, "");
+  expect(probeLabels(["a:b:c:s0", "a:b:d:s0"], oracle)).toEqual({ "a:b:c:s0": true, "a:b:d:s0": true });
+  expect(readFileSync(oracle, "utf8")).toBe("a:b:d:s0");
+});
+
+it("a label that the kernel calls invalid is not known", () => {
+  // Another file of the kernel's that answers EINVAL to what it cannot read.
+  expect(probeLabels(["no number"], "/proc/self/oom_score_adj")).toEqual({ "no number": false });
+});
+
+it("where nobody can be asked, nothing is known either way", () => {
+  expect(probeLabels(["a:b:c:s0"], join(directory, "absent"))).toEqual({ "a:b:c:s0": null });
+  expect(probeLabels(["a:b:c:s0"], join(directory, "context", "below"))).toEqual({ "a:b:c:s0": null });
+  expect(probeLabels([], join(directory, "absent"))).toEqual({});
+});
