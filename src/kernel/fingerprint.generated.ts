@@ -1,3 +1,3 @@
 // Written by scripts/syscall-tables.mjs; do not edit.
 /** Digest of the filter compiler's sources: part of the key of cached filters, so that no filter outlives the code that made it. */
-export const FINGERPRINT = "f92ed28dd714485578f272e375f072ace39f719096ddbcdfd2d5fe64ba2d54d7";
+export const FINGERPRINT = "1998f731157b387c39b268a227031de97baccd0105a399557ff63dfd082e6d47";

@@ -104,9 +104,15 @@ function fixed(b: Bits, what: string): number {
   return value;
 }
 
+/** Comparisons are with constants almost always: of a known bit, one step says all. */
 export function equal(d: Diagrams, a: Bits, b: Bits): Diagram {
   let result = TRUE;
-  for (const [i, bit] of a.entries()) result = d.and(d.not(d.xor(bit, b[i] as Diagram)), result);
+  for (const [i, bit] of a.entries()) {
+    const other = b[i] as Diagram;
+    if (other === TRUE) result = d.and(bit, result);
+    else if (other === FALSE) result = d.choose(bit, FALSE, result);
+    else result = d.and(d.not(d.xor(bit, other)), result);
+  }
   return result;
 }
 
@@ -121,13 +127,21 @@ export function atLeast(d: Diagrams, a: Bits, b: Bits): Diagram {
 
 function compare(d: Diagrams, a: Bits, b: Bits, whenEqual: Diagram): Diagram {
   let result = whenEqual;
-  for (const [i, bit] of a.entries()) result = d.choose(d.xor(bit, b[i] as Diagram), bit, result);
+  for (const [i, bit] of a.entries()) {
+    const other = b[i] as Diagram;
+    if (other === TRUE) result = d.and(bit, result);
+    else if (other === FALSE) result = d.or(bit, result);
+    else result = d.choose(d.xor(bit, other), bit, result);
+  }
   return result;
 }
 
 /** a & b != 0 */
 export function intersects(d: Diagrams, a: Bits, b: Bits): Diagram {
   let result = FALSE;
-  for (const [i, bit] of a.entries()) result = d.or(d.and(bit, b[i] as Diagram), result);
+  for (const [i, bit] of a.entries()) {
+    const other = b[i] as Diagram;
+    if (other !== FALSE) result = d.or(d.and(bit, other), result);
+  }
   return result;
 }
