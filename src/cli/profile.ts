@@ -14,6 +14,7 @@ import { disasmCommand } from "./profile-disasm.ts";
 import { divergenceCommand } from "./profile-divergence.ts";
 import { explainCommand } from "./profile-explain.ts";
 import { exportCommand } from "./profile-export.ts";
+import { importCommand } from "./profile-import.ts";
 import { proveCommand } from "./profile-prove.ts";
 import { simulateCommand } from "./profile-simulate.ts";
 import { testCommand } from "./profile-test.ts";
@@ -79,6 +80,7 @@ export function profileCommand(finish: (status: number) => void): Command {
     proveCommand,
     divergenceCommand,
     testCommand,
+    importCommand,
   ])
     command.addCommand(make(finish));
   return addExamples(

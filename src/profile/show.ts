@@ -77,7 +77,8 @@ function showMount(mount: Mount): unknown {
   return mount satisfies never;
 }
 
-function showSeccomp(seccomp: SeccompSpec): unknown {
+/** A filter's rules as an author would write them. */
+export function showSeccomp(seccomp: SeccompSpec): unknown {
   const number = (value: bigint): number | string =>
     value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : `0x${value.toString(16)}`;
   const arg = ({ index, op, value, valueTwo }: SeccompArg): unknown => ({

@@ -81,6 +81,7 @@ describe("completion in bash", () => {
         "prove",
         "divergence",
         "test",
+        "import",
       ],
     ],
     ["options", ["run", "--mem"], ["--memory"]],
