@@ -5,10 +5,13 @@ import { policyFiles } from "../gate/files.ts";
 import { exitStatusOf } from "../gate/finding.ts";
 import { formatReport } from "../gate/formats/index.ts";
 import { summarise } from "../gate/formats/shared.ts";
+import type { Registry } from "../gate/rule.ts";
 import { rulePage, tabulateRules } from "../gate/rule-page.ts";
+import type { Gated, RunRequest } from "../gate/run.ts";
 import { isDay } from "../gate/waivers.ts";
 import { gateProfiles } from "../gate-profiles.ts";
-import { ProfileError, unwrap } from "../problems.ts";
+import { IMAGE_RULES } from "../image-rules/registry.ts";
+import { type Checked, ProfileError, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
 import { PROFILE_RULES } from "../profile-rules/registry.ts";
 import type { CheckFlags, ReportOptions, WantedReport } from "./check.ts";
@@ -20,11 +23,20 @@ import { writeWhole } from "./write-file.ts";
 /** Of reports and baselines: they hold nothing secret. */
 const FILE_MODE = 0o644;
 
-/** Checks and reports; gives the exit status. */
+/** Checks profiles and reports; gives the exit status. */
 export async function checkProfiles(
   profiles: readonly string[],
   flags: CheckFlags,
+  reports: ReportOptions,
+): Promise<number> {
+  return await runGate(flags, reports, (request) => gateProfiles({ ...request, profiles }));
+}
+
+/** Checks whatever `gate` checks, and writes the reports. */
+export async function runGate(
+  flags: CheckFlags,
   { wanted, problems }: ReportOptions,
+  gate: (request: RunRequest) => Checked<Gated> | Promise<Checked<Gated>>,
 ): Promise<number> {
   const today = flags.today ?? new Date().toISOString().slice(0, 10);
   if (!isDay(today))
@@ -40,8 +52,7 @@ export async function checkProfiles(
   }
   refuse(problems);
   const { report, baseline } = unwrap(
-    gateProfiles({
-      profiles,
+    await gate({
       policy: flags.policy,
       waivers: flags.waivers ?? [],
       baseline: flags.baseline ?? null,
@@ -65,26 +76,13 @@ export async function checkProfiles(
 
 /** The list of rules, or the page of one. */
 export function describeRules(id: string | undefined): string {
-  if (id === undefined) {
-    const { policies, rows } = tabulateRules(PROFILE_RULES, policyFiles());
-    const width = Math.max(...rows.map((row) => row.id.length));
-    return rows
-      .flatMap(({ id: name, title, severities }) => {
-        const asked = policies.flatMap((policy, index) =>
-          severities[index] === "off" ? [] : [`${policy} ${severities[index]}`],
-        );
-        return [
-          `${name.padEnd(width)}  ${title}`,
-          ...(asked.length === 0 ? [] : [`${" ".repeat(width)}    ${asked.join(", ")}`]),
-        ];
-      })
-      .join("\n");
-  }
-  const rule = PROFILE_RULES.rules.find((candidate) => candidate.id === id);
-  if (rule !== undefined) return rulePage(rule, PROFILE_RULES, policyFiles());
+  if (id === undefined)
+    return [`for profiles`, ...tableOf(PROFILE_RULES), "", "for images", ...tableOf(IMAGE_RULES)].join("\n");
+  const page = pageOf(PROFILE_RULES, id) ?? pageOf(IMAGE_RULES, id);
+  if (page !== null) return page;
   const suggestion = nearest(
     id,
-    PROFILE_RULES.rules.map((candidate) => candidate.id),
+    [...PROFILE_RULES.rules, ...IMAGE_RULES.rules].map((candidate) => candidate.id),
   );
   const problem = flagProblem("sandbox check rules", `there is no rule ${JSON.stringify(id)}`);
   throw new ProfileError([
@@ -92,4 +90,23 @@ export function describeRules(id: string | undefined): string {
       ? { ...problem, hint: "sandbox check rules lists them" }
       : { ...problem, suggestion: JSON.stringify(suggestion) },
   ]);
+}
+
+function pageOf<F>(registry: Registry<F>, id: string): string | null {
+  const rule = registry.rules.find((candidate) => candidate.id === id);
+  return rule === undefined ? null : rulePage(rule, registry, policyFiles());
+}
+
+function tableOf<F>(registry: Registry<F>): readonly string[] {
+  const { policies, rows } = tabulateRules(registry, policyFiles());
+  const width = Math.max(...rows.map((row) => row.id.length));
+  return rows.flatMap(({ id: name, title, severities }) => {
+    const asked = policies.flatMap((policy, index) =>
+      severities[index] === "off" ? [] : [`${policy} ${severities[index]}`],
+    );
+    return [
+      `${name.padEnd(width)}  ${title}`,
+      ...(asked.length === 0 ? [] : [`${" ".repeat(width)}    ${asked.join(", ")}`]),
+    ];
+  });
 }

@@ -7,6 +7,7 @@ import { FORMATS, type Format } from "../gate/formats/names.ts";
 import type { Level } from "../gate/rule.ts";
 import type { Problem } from "../problems.ts";
 import { addExamples } from "./examples.ts";
+import { addImageOptions, type ImageFlags } from "./image.ts";
 import { print } from "./output.ts";
 import { flagProblem, outputFile } from "./sandbox-options.ts";
 
@@ -34,7 +35,7 @@ export interface ReportOptions {
 
 export function checkCommand(finish: (status: number) => void): Command {
   const command = new Command("check")
-    .summary("check profiles against a policy")
+    .summary("check profiles and images against a policy")
     .description(
       "Checks against the rules of a policy, offline and without privileges. Ends with 0 when clean, 1 on violations, 2 on wrong use, 3 when something could not be analysed.",
     );
@@ -49,9 +50,23 @@ export function checkCommand(finish: (status: number) => void): Command {
     const { checkProfiles } = await import("./check-profiles.ts");
     finish(await checkProfiles(profiles, profile.opts<CheckFlags>(), reports));
   });
+  const image = new Command("image")
+    .summary("check container images")
+    .description(
+      "Checks container images against a policy: what is in them, what of it the entry point reaches, and what should not be there. Reads OCI layouts and archives, docker save, docker export and directories; unpacks and runs nothing.",
+    )
+    .argument("<IMAGE...>", "directories or archives");
+  addImageOptions(addCheckOptions(image, reports, "minimal-image")).action(
+    async (images: readonly string[]) => {
+      const { checkImages } = await import("./inspect-image.ts");
+      finish(await checkImages(images, image.opts<CheckFlags & ImageFlags>(), reports));
+    },
+  );
   const rules = new Command("rules")
     .summary("list the rules, or explain one")
-    .description("Lists the rules for profiles and the policies that use them, or explains one rule.")
+    .description(
+      "Lists the rules for profiles and images and the policies that use them, or explains one rule.",
+    )
     .argument("[RULE]", "a rule's id")
     .action(async (id: string | undefined) => {
       const { describeRules } = await import("./check-profiles.ts");
@@ -75,6 +90,16 @@ export function checkCommand(finish: (status: number) => void): Command {
   );
   command.addCommand(
     addExamples(
+      image,
+      ["sandbox check image ./layout", "the shipped policy minimal-image"],
+      [
+        "sandbox check image app.tar --policy runtime --format sarif --output out.sarif",
+        "a laxer one, for code scanning",
+      ],
+    ),
+  );
+  command.addCommand(
+    addExamples(
       rules,
       ["sandbox check rules", "all of them"],
       ["sandbox check rules no-af-alg", "why, and what to do"],
@@ -83,7 +108,11 @@ export function checkCommand(finish: (status: number) => void): Command {
   return addExamples(command, ["sandbox check profile strict", "check a profile"]);
 }
 
-function addCheckOptions(command: Command, { wanted, problems }: ReportOptions): Command {
+function addCheckOptions(
+  command: Command,
+  { wanted, problems }: ReportOptions,
+  policy = "hardened",
+): Command {
   const format = new Option("--format <FORMAT>", "form of the report; may be given several times")
     .choices(FORMATS)
     .argParser((value) => {
@@ -112,7 +141,7 @@ function addCheckOptions(command: Command, { wanted, problems }: ReportOptions):
     .choices(["error", "warning", "note"])
     .default("error");
   return command
-    .option("--policy <NAME|FILE>", "a shipped policy or a file", "hardened")
+    .option("--policy <NAME|FILE>", "a shipped policy or a file", policy)
     .addOption(format)
     .addOption(output)
     .option(

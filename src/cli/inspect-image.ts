@@ -1,8 +1,8 @@
 /**
  * What `sandbox image` does, loaded when it is asked for. Throws ProfileError with what is wrong.
  */
-import { resolve } from "node:path";
 import { isatty } from "node:tty";
+import { gateImages } from "../gate-images.ts";
 import {
   DEFAULT_LIMITS,
   type ImageFacts,
@@ -15,6 +15,8 @@ import {
 import { type Problem, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
 import { parseSize } from "../profile/units.ts";
+import type { CheckFlags, ReportOptions } from "./check.ts";
+import { runGate } from "./check-profiles.ts";
 import { colorFor } from "./color.ts";
 import type { ImageFlags } from "./image.ts";
 import { toJson } from "./json.ts";
@@ -28,6 +30,18 @@ export async function inspectToStdout(
 ): Promise<void> {
   const facts = await readFacts(path, flags);
   print(flags.json ? toJson(facts) : renderImage(facts, colorFor(1)));
+}
+
+/** Checks images and reports; gives the exit status. */
+export async function checkImages(
+  images: readonly string[],
+  flags: CheckFlags & ImageFlags,
+  reports: ReportOptions,
+): Promise<number> {
+  const { platform, tag, limits = {} } = imageRequest("", flags, reports.problems);
+  return await runGate(flags, reports, (request) =>
+    gateImages({ ...request, images, reading: { platform, tag, limits } }),
+  );
 }
 
 export async function sbomToStdout(
@@ -82,9 +96,8 @@ function imageRequest(path: string, flags: ImageFlags, problems: Problem[]): Ima
       );
     else limits[limit] = number;
   }
-  // Messages name the image as it was given; what is opened does not depend on where the process is later.
   return {
-    path: path === "" ? resolve(path) : path,
+    path,
     platform: flags.platform ?? null,
     tag: flags.tag ?? null,
     limits,

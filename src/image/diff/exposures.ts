@@ -48,10 +48,11 @@ export function exposuresOf(facts: ImageFacts): readonly Exposure[] {
     `${file.mode.toString(8).padStart(4, "0")} ${file.uid}:${file.gid}`;
 
   if (facts.config !== null) {
-    if (runsAsRoot(facts)) add("root-user", facts.config.user === "" ? "no user" : facts.config.user);
+    if (runsAsRoot(facts))
+      add("root-user", facts.config.user === "" ? "no user" : facts.config.user, ", which is root");
     if (facts.config.healthcheck === null) add("no-healthcheck", "image");
     for (const port of facts.config.ports) add("port", port);
-  }
+  } else add("root-user", "a user that is not known", ": there is no configuration");
   for (const file of permissions.setuid) add("set-user-id", `/${file.path}`, mode(file), file.layer);
   for (const file of permissions.setgid) add("set-group-id", `/${file.path}`, mode(file), file.layer);
   for (const file of permissions.capable) {
