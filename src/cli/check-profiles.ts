@@ -77,7 +77,7 @@ export async function runGate(
 /** The list of rules, or the page of one. */
 export function describeRules(id: string | undefined): string {
   if (id === undefined)
-    return [`for profiles`, ...tableOf(PROFILE_RULES), "", "for images", ...tableOf(IMAGE_RULES)].join("\n");
+    return [...tableOf(PROFILE_RULES), "", "for images:", "", ...tableOf(IMAGE_RULES)].join("\n");
   const page = pageOf(PROFILE_RULES, id) ?? pageOf(IMAGE_RULES, id);
   if (page !== null) return page;
   const suggestion = nearest(
