@@ -1,0 +1,31 @@
+/** AppArmor policy of the tests, and what is loaded of ours. */
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+
+/** A profile that is loaded for the tests: everything but the host's name. */
+export const NAMED = "bench-tool";
+export const NAMED_TEXT = `profile ${NAMED} flags=(attach_disconnected, mediate_deleted) {
+  file, network, unix, signal,
+  deny /etc/hostname r,
+}`;
+
+/** Everything a sandbox needs of the profile around it, and `more`. */
+export const outer = (name: string, more: string): string =>
+  `profile ${name} flags=(attach_disconnected, mediate_deleted) {
+    file, network, unix, capability, signal, ptrace, mount, umount, pivot_root,
+    ${more}
+  }`;
+
+export function load(text: string): void {
+  execFileSync("apparmor_parser", ["--replace"], { input: text });
+}
+export function unload(text: string): void {
+  execFileSync("apparmor_parser", ["--remove"], { input: text });
+}
+
+/** Names of profiles that sandboxes loaded. */
+export function loaded(): readonly string[] {
+  return readdirSync("/sys/kernel/security/apparmor/policy/profiles")
+    .map((name) => name.replace(/\.\d+$/, ""))
+    .filter((name) => name.startsWith("sandbox-"));
+}
