@@ -30,6 +30,7 @@ import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.
 import type { Override, Resources, Write } from "./profile/spec.ts";
 import { parseTime } from "./profile/units.ts";
 import { mustLog, RunLog } from "./run-log.ts";
+import { Shared } from "./shared.ts";
 
 export interface SandboxOptions {
   /** Name of a built-in profile, or a path to one; default "strict". */
@@ -101,8 +102,8 @@ interface Variant {
   readonly planDigest: string;
   readonly launcherDigest: string;
   readonly prepared: PreparedLaunch;
-  /** Lets go of the launcher, and of the policy it runs under. */
-  readonly close: () => void;
+  /** The launcher, and the policy that its payloads run under: taken away from a payload, it would leave that unconfined. */
+  readonly held: Shared;
 }
 
 /** Launchers that are kept ready, each a descriptor: commands given as paths have one of their own. */
@@ -153,6 +154,22 @@ class PreparedSandbox implements Sandbox {
     const timeout = readTimeout(options.timeout);
     const terminals = this.#terminals(options);
     const variant = await this.#variant(argv, terminals);
+    const end = variant.held.use();
+    try {
+      const outcome = await this.#launch(variant, argv, options, timeout);
+      if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals))) variant.held.close();
+      return outcome;
+    } finally {
+      end();
+    }
+  }
+
+  async #launch(
+    variant: Variant,
+    argv: readonly string[],
+    options: RunOptions,
+    timeout: number | null,
+  ): Promise<Outcome> {
     this.#clean();
     const runId = makeRunId();
     const log = new RunLog(this.#audit, this.#preparation, this.#redactor, runId);
@@ -186,7 +203,6 @@ class PreparedSandbox implements Sandbox {
     );
     const { write } = this.#preparation.brief.spec.filesystem;
     const outcome = log.end(nameWriter(started.outcome, write), variant.prepared.plan.decisions);
-    if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals))) variant.close();
     if ("error" in started) throw started.error;
     return outcome;
   }
@@ -265,10 +281,10 @@ class PreparedSandbox implements Sandbox {
       planDigest,
       launcherDigest,
       prepared,
-      close: () => {
+      held: new Shared(() => {
         prepared.close();
         letGo();
-      },
+      }),
     };
   }
 
@@ -302,7 +318,7 @@ type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; reado
 
 function closeWhenReady(variant: Promise<Variant>): void {
   variant.then(
-    ({ close }) => close(),
+    ({ held }) => held.close(),
     // Its run was told.
     () => undefined,
   );

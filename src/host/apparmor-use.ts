@@ -5,10 +5,10 @@
  * Why nothing is removed under somebody: every use is taken, and the last one is found out, under one lock per profile, and a
  * profile is looked for after its use was taken.
  */
-import { mkdirSync, readdirSync, readlinkSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { acquireLock, isDead, parseOwner, withLock } from "../audit/lock.ts";
 import { ProfileError, type Provenance } from "../problems.ts";
-import { loadedPolicies, loadPolicy, removePolicy } from "./apparmor.ts";
+import { isHeldBy, loadedPolicies, loadPolicy, names, removePolicy } from "./apparmor.ts";
 import type { HostFacts } from "./facts.ts";
 
 const DIRECTORY = "/run/sandbox/apparmor";
@@ -48,20 +48,26 @@ export function usePolicy(use: PolicyUse): () => void {
 
 /** Remove what dead processes left loaded; gives the names. For who may load policy. */
 export function removeUnusedPolicies(): readonly string[] {
-  const loaded = loadedPolicies();
-  if (loaded.length === 0) return [];
-  makeDirectory();
-  return loaded.filter((name) => withLock(lockOf(name), () => removeUnused(name)));
+  return names(DIRECTORY)
+    .filter((entry) => entry.endsWith(LOADED))
+    .map((entry) => entry.slice(0, -LOADED.length))
+    .filter((name) => withLock(lockOf(name), () => removeUnused(name)));
 }
 
 const makeDirectory = (): unknown => mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
+const LOADED = ".loaded";
+/** There while a profile is loaded that we loaded: what an administrator loaded under the same name is not ours to remove. */
+const loadedMark = (name: string): string => `${DIRECTORY}/${name}${LOADED}`;
 const lockOf = (name: string): string => `${DIRECTORY}/${name}.lock`;
 
 function load({ policy, host, where }: PolicyUse): void {
   if (loadedPolicies().includes(policy.name)) return;
   const parser = host.lsm.apparmor?.parser ?? null;
   const refused = parser === null ? "apparmor_parser is not installed" : loadPolicy(parser, policy);
-  if (refused === null) return;
+  if (refused === null) {
+    writeFileSync(loadedMark(policy.name), "");
+    return;
+  }
   throw new ProfileError([
     {
       kind: "host-cannot",
@@ -73,15 +79,17 @@ function load({ policy, host, where }: PolicyUse): void {
   ]);
 }
 
-/** With the profile's lock held. */
+/** With the profile's lock held. A profile that is taken from a running process would leave it unconfined. */
 function removeUnused(name: string): boolean {
   const prefix = `${name}.use-`;
-  const used = readdirSync(DIRECTORY).filter(
-    (entry) => entry.startsWith(prefix) && !entry.includes(".break-"),
-  );
+  const used = names(DIRECTORY).filter((entry) => entry.startsWith(prefix) && !entry.includes(".break-"));
   if (used.some((entry) => !isLeft(`${DIRECTORY}/${entry}`))) return false;
   for (const entry of used) unlinkSync(`${DIRECTORY}/${entry}`);
-  return removePolicy(name);
+  // A launcher by itself, or a sandbox whose supervisor was killed a moment ago.
+  if (!existsSync(loadedMark(name)) || isHeldBy(name)) return false;
+  const removed = removePolicy(name);
+  unlinkSync(loadedMark(name));
+  return removed;
 }
 
 /** Whether a use is over because its owner is dead. What cannot be judged is not. */

@@ -3,7 +3,7 @@
  * whose name is not of our making. Root of the host only: `HostFacts.lsm.apparmor.load` says who can.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { errorCode } from "./files.ts";
 
 const INTERFACE = "/sys/kernel/security/apparmor";
@@ -16,10 +16,32 @@ const PATIENCE = 30_000;
 
 /** Names of profiles of ours that are loaded: apparmorfs has a directory `NAME.NUMBER` for each. */
 export function loadedPolicies(): readonly string[] {
+  return names(`${INTERFACE}/policy/profiles`).flatMap((name) => OURS.exec(name)?.[1] ?? []);
+}
+
+/** What is in a directory; nothing where there is none, or it is closed to the caller. */
+export function names(directory: string): readonly string[] {
   try {
-    return readdirSync(`${INTERFACE}/policy/profiles`).flatMap((name) => OURS.exec(name)?.[1] ?? []);
+    return readdirSync(directory);
   } catch (error) {
-    if (["ENOENT", "EACCES", "EPERM"].includes(errorCode(error) ?? "")) return [];
+    if (ABSENT.has(errorCode(error) ?? "")) return [];
+    throw error;
+  }
+}
+
+const ABSENT = new Set(["ENOENT", "EACCES", "EPERM", "ESRCH", "EINVAL"]);
+
+/** Whether any process runs under a profile, alone or in a stack. */
+export function isHeldBy(profile: string): boolean {
+  return names("/proc").some((pid) => /^\d+$/.test(pid) && labelOf(pid).split("//&").includes(profile));
+}
+
+/** "" for a process that has ended. */
+function labelOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/attr/apparmor/current`, "utf8").replace(/ \([a-z]+\)\n$/, "");
+  } catch (error) {
+    if (ABSENT.has(errorCode(error) ?? "")) return "";
     throw error;
   }
 }

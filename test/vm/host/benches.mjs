@@ -92,7 +92,7 @@ export const BENCHES = {
     about: "AppArmor is the host's LSM",
     kernelArguments: ["security=apparmor"],
     tests: ["test/vm/guest/apparmor/"],
-    limit: 600,
+    limit: 1200,
   },
   selinux: {
     machine: "selinux",

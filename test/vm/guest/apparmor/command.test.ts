@@ -3,12 +3,6 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  cleanLeftovers,
-  createSandbox,
-  probeHost,
-  writeUserNamespaceProfile,
-} from "../../../../src/index.ts";
-import {
   cli,
   eventually,
   finish,
@@ -20,7 +14,9 @@ import {
   start,
   written,
 } from "../../../live/harness.ts";
-import { load, loaded, NAMED, NAMED_TEXT, outer, unload } from "./policy.ts";
+import { library, load, loaded, NAMED, NAMED_TEXT, outer, unload } from "./policy.ts";
+
+const { cleanLeftovers, createSandbox, probeHost, writeUserNamespaceProfile } = library;
 
 const REQUIRED = ["--set", '/require/lsm="full"'];
 const shell = (script: string): readonly string[] => ["/bin/sh", "-c", script];
@@ -121,9 +117,7 @@ describe("run by an ordinary user", () => {
   it("none is made, which is recorded, or refused where it is required", async () => {
     const ran = await sandbox("user", ["/bin/cat", "/proc/self/attr/current"]);
     expect(ran).toMatchObject({ code: 0, stdout: "unconfined\n" });
-    expect(JSON.stringify(ran.audit.find(({ id }) => id === "lsm"))).toMatch(
-      /"none".*CAP_MAC_ADMIN/,
-    );
+    expect(JSON.stringify(ran.audit.find(({ id }) => id === "lsm"))).toMatch(/"none".*CAP_MAC_ADMIN/);
     const refused = await sandbox("user", ["/bin/true"], { flags: REQUIRED });
     expect(refused.code).toBe(125);
     expect(refused.stderr).toContain("loading an AppArmor profile needs CAP_MAC_ADMIN on the host");

@@ -1,6 +1,20 @@
-/** AppArmor policy of the tests, and what is loaded of ours. */
+/** AppArmor policy of the tests, what is loaded of ours, and the library. */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Override } from "../../../../src/index.ts";
+
+type Library = typeof import("../../../../src/index.ts");
+/** As it was built, and past vitest: to transform the sources takes an emulator minutes. */
+export const library = createRequire(import.meta.url)("../../../../dist/index.js") as Library;
+
+export function overrides(values: Readonly<Record<string, unknown>>): readonly Override[] {
+  return Object.entries(values).map(([pointer, value]) => ({
+    pointer,
+    value,
+    source: { kind: "option", option: "test" },
+  }));
+}
 
 /** A profile that is loaded for the tests: everything but the host's name. */
 export const NAMED = "bench-tool";

@@ -6,10 +6,11 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createSandbox, exportProfile } from "../../../../src/index.ts";
 import type { Outcome } from "../../../../src/launch/outcome.ts";
-import { overrides, scratch } from "../../../library/support.ts";
-import { load, loaded, NAMED, NAMED_TEXT, unload } from "./policy.ts";
+import { scratch } from "../../../live/harness.ts";
+import { library, load, loaded, NAMED, NAMED_TEXT, overrides, unload } from "./policy.ts";
+
+const { createSandbox, exportProfile } = library;
 
 type Values = Readonly<Record<string, unknown>>;
 const OFF: Values = { "/lsm/type": "none" };
@@ -79,7 +80,7 @@ it("what only AppArmor refuses is refused", async () => {
 
 it("a mount that was made too open is held by the profile of the mount that was meant", async () => {
   // The plan's own policy, and a launcher whose mount layer is wrong: the same bind, writable.
-  const directory = scratch();
+  const directory = scratch("root");
   chmodSync(directory, 0o755);
   mkdirSync(join(directory, "data"), { mode: 0o777 });
   chmodSync(join(directory, "data"), 0o777);
@@ -135,7 +136,7 @@ it("a profile that is not loaded is a launch that fails, and says what to do", a
 });
 
 it("a bind with any name is what the payload may use", async () => {
-  const directory = scratch();
+  const directory = scratch("root");
   chmodSync(directory, 0o755);
   const source = `${directory}/a b*?[x]{y,z}^@{HOME}\\t"ü`;
   mkdirSync(source);
@@ -166,7 +167,7 @@ it.each(["strict", "standard"])("programs and pipelines work under the profile o
 
 describe("a compiled launcher", () => {
   it("takes the exported profile by the name that both have, once it is loaded", async () => {
-    const directory = scratch();
+    const directory = scratch("root");
     const values = overrides({ "/lsm/type": "apparmor" });
     const sandbox = await createSandbox({ overrides: values, audit: { file: null }, mode: "standalone" });
     const launcher = join(directory, "launcher");
