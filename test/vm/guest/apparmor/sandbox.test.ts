@@ -3,7 +3,7 @@
  * profile stays behind. Every refusal stands next to the same attempt without AppArmor.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Outcome } from "../../../../src/launch/outcome.ts";
@@ -80,7 +80,8 @@ it("what only AppArmor refuses is refused", async () => {
 
 it("a mount that was made too open is held by the profile of the mount that was meant", async () => {
   // The plan's own policy, and a launcher whose mount layer is wrong: the same bind, writable.
-  const directory = scratch("root");
+  // On a disk: this kernel does not translate the owners of a tmpfs, which a writable bind of root takes.
+  const directory = mkdtempSync("/var/tmp/bench-");
   chmodSync(directory, 0o755);
   mkdirSync(join(directory, "data"), { mode: 0o777 });
   chmodSync(join(directory, "data"), 0o777);
