@@ -104,8 +104,8 @@ it("a mount that was made too open is held by the profile of the mount that was 
   );
   const exported = exportProfile({ profile: file, overrides: [], cwd: "/" }, "apparmor");
   if (!exported.ok) throw new Error("not exported");
-  expect(exported.value).toContain(`profile ${name} `);
-  load(exported.value);
+  expect(exported.value.text).toContain(`profile ${name} `);
+  load(exported.value.text);
   try {
     const attempt = shell("echo x > /data/file && cp /bin/true /data/tool && /data/tool && echo done");
     const open = { "/filesystem/mounts": bind("rw", "exec") };
@@ -114,7 +114,7 @@ it("a mount that was made too open is held by the profile of the mount that was 
     expect(held).toMatchObject({ stdout: "" });
     expect(held.stderr).toMatch(/cannot create \/data\/file: Permission denied/);
   } finally {
-    unload(exported.value);
+    unload(exported.value.text);
   }
 });
 
@@ -177,12 +177,12 @@ describe("a compiled launcher", () => {
     expect(() => execFileSync(launcher, LABEL, { stdio: "pipe" })).toThrow(/exec sandbox-strict-/);
     const exported = exportProfile({ profile: "strict", overrides: [], cwd: "/" }, "apparmor");
     if (!exported.ok) throw new Error("not exported");
-    load(exported.value);
+    load(exported.value.text);
     try {
       const label = execFileSync(launcher, LABEL, { encoding: "utf8" });
-      expect(exported.value).toContain(`profile ${label.replace(" (enforce)\n", "")} flags=`);
+      expect(exported.value.text).toContain(`profile ${label.replace(" (enforce)\n", "")} flags=`);
     } finally {
-      unload(exported.value);
+      unload(exported.value.text);
     }
   });
 });
