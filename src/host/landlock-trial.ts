@@ -15,20 +15,19 @@ const PATIENCE = 5000;
 
 /**
  * 0 when the kernel has no Landlock, has it turned off, or something around us refuses to ask. null when the program cannot be run: no
- * directory for it, no process left. A launcher could not be run then either, and will say so.
+ * directory for it, no process left, killed from outside. A launcher could not be run then either, and will say so.
  */
 export function askKernel(arch: Arch): number | null {
   try {
     const image = prepareImage(encodeProgram(versionProgram(arch)));
     try {
-      const { status, error } = spawnSync(image.path, [], {
+      const { status, signal, error } = spawnSync(image.path, [], {
         stdio: "ignore",
         env: {},
         timeout: PATIENCE,
         killSignal: "SIGKILL",
       });
-      // No status and no error: killed by a filter around us, which refuses the call to a launch as well.
-      return error === undefined ? (status ?? 0) : null;
+      return error === undefined ? answerOf(status, signal) : null;
     } finally {
       image.close();
     }
@@ -36,6 +35,14 @@ export function askKernel(arch: Arch): number | null {
     if (errorCode(error) === undefined) throw error;
     return null;
   }
+}
+
+/**
+ * What the end of the program says. A filter around us that kills for the call (SIGSYS) kills a launch for it as well: no Landlock. Any other
+ * signal, such as the kernel's when memory runs out, says nothing.
+ */
+export function answerOf(status: number | null, signal: NodeJS.Signals | null): number | null {
+  return signal === "SIGSYS" ? 0 : status;
 }
 
 /** landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION): the ABI as exit status, 0 for every error. */

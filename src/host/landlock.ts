@@ -19,7 +19,8 @@ export async function findLandlockAbi(
   const kept = directory === null || renew ? null : readAnswer(directory, circumstances);
   if (kept !== null) return kept;
   const { askKernel } = await import("./landlock-trial.ts");
-  const answer = askKernel(arch);
+  // What killed the first one may be over.
+  const answer = askKernel(arch) ?? askKernel(arch);
   if (answer === null) return 0;
   if (directory !== null) writePrivate(directory, NAME, Buffer.from(`${circumstances}${answer}\n`));
   return answer;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { findLandlockAbi } from "../../src/host/landlock.ts";
-import { askKernel } from "../../src/host/landlock-trial.ts";
+import { answerOf, askKernel } from "../../src/host/landlock-trial.ts";
 import { archOf, probeMachine } from "../../src/host/probe.ts";
 import { has, need } from "./needs.ts";
 
@@ -25,6 +25,12 @@ test("the kernel's answer is that of the system call itself", (context) => {
   const ask = "import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))";
   const answer = Number(execFileSync("python3", ["-c", ask], { encoding: "utf8" }));
   expect(askKernel(ARCH)).toBe(Math.max(0, answer));
+});
+
+test("a program that was killed says nothing, but for one that a filter killed for asking", () => {
+  expect(answerOf(3, null)).toBe(3);
+  expect(answerOf(null, "SIGSYS")).toBe(0);
+  expect(answerOf(null, "SIGKILL")).toBe(null);
 });
 
 describe("what is kept", () => {
