@@ -45,14 +45,25 @@ export function prepareCgroup(plan: SupervisorPlan["cgroupPrepare"]): void {
     } catch (error) {
       if (errorCode(error) !== "EEXIST") throw new CgroupPrepareError(plan.leaf, error);
     }
-    // The shells and wrappers between the delegated scope and us sit in it as well.
-    for (const pid of processesIn(dirname(plan.subtreeControl))) moveProcess(plan.leaf, pid);
   }
-  if (plan.enable.length > 0) {
-    write(plan.subtreeControl, plan.enable.map((name) => `+${name}`).join(" "));
+  const enable = plan.enable.map((name) => `+${name}`).join(" ");
+  for (let attempt = 1; ; attempt += 1) {
+    // The shells and wrappers between the delegated scope and us sit in it as well.
+    if (plan.leaf !== null)
+      for (const pid of processesIn(dirname(plan.subtreeControl))) moveProcess(plan.leaf, pid);
+    try {
+      if (plan.enable.length > 0) write(plan.subtreeControl, enable);
+      break;
+    } catch (error) {
+      // A process that was moved may have had a child meanwhile, which is still here: it is moved in the next round.
+      const crowded = error instanceof CgroupPrepareError && error.code === "EBUSY" && plan.leaf !== null;
+      if (!crowded || attempt === PREPARE_ATTEMPTS) throw error;
+    }
   }
   prepared.add(plan.subtreeControl);
 }
+
+const PREPARE_ATTEMPTS = 20;
 
 function processesIn(directory: string): readonly string[] {
   return readFileSync(`${directory}/cgroup.procs`, "utf8")

@@ -6,7 +6,7 @@ export default defineConfig({
   cacheDir: "/tmp/vite",
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 180_000,
+    testTimeout: 240_000,
     hookTimeout: 120_000,
     pool: "forks",
     fileParallelism: false,

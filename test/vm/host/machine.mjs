@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** Seconds without a line after which a guest counts as hung: longer than a test and its hooks may take. */
-const SILENCE = 320;
+const SILENCE = 380;
 
 const words = (text) => text.split(" ");
 

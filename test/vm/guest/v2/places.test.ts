@@ -47,6 +47,8 @@ afterEach(async () => {
 
 /** Where the run that this worker now has was put: directories of runs, while it lasts. */
 async function placeOf(at: Worker): Promise<{ readonly parent: readonly string[]; readonly answer: Answer }> {
+  // A first run takes as long as it takes a machine under load to compile; the second one is there at once.
+  await at.ask(QUICK);
   const answer = at.ask(WAIT);
   expect(await eventually(() => leftCgroups().length > 0, 90_000)).toBe(true);
   const parent = leftCgroups().map(dirname);
@@ -123,6 +125,35 @@ describe("an ordinary user whose own cgroup was delegated", () => {
     );
   });
 
+  it("divides such a scope while a shell in it starts one process after the other, and another run does the same", async () => {
+    const scope = makeCgroup("/people/manager/run-u8.scope");
+    for (const path of [dirname(scope), scope]) delegate(path, PERSON);
+    const restless = spawn("/bin/sh", ["-c", `echo 0 > ${scope}/cgroup.procs; while :; do (:); done`], {
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => restless.once("close", resolve));
+    try {
+      const answers = await Promise.all(
+        [worker(scope, PERSON), worker(scope, PERSON)].map((each) => each.ask(QUICK)),
+      );
+      for (const answer of answers) {
+        expect(answer.outcome).toMatchObject({ exitCode: 0, launchError: null });
+        allFull(answer);
+      }
+      expect(readControl(scope, "cgroup.procs")).toBe("");
+    } finally {
+      restless.kill("SIGKILL");
+      await ended;
+      for (const each of workers) await each.end("SIGKILL");
+      removeCgroupTree(
+        "/people/manager/run-u8.scope/sandbox-supervisor",
+        "/people/manager/run-u8.scope",
+        "/people/manager",
+        "/people",
+      );
+    }
+  });
+
   it("has in full what was delegated, and in part what was not", async () => {
     const own = join(makeCgroup("/people"), "person");
     writeFileSync(join(TREE, "people/cgroup.subtree_control"), "+memory +pids");
@@ -195,6 +226,7 @@ describe("whoever is killed", () => {
       const directory = makeCgroup(path);
       if (uid !== 0) delegate(directory, uid);
       const killed = worker(directory, uid);
+      await killed.ask(QUICK);
       killed.send({ argv: ["/bin/sh", "-c", `sleep ${SLEEP} & sleep ${SLEEP}`] });
       expect(await eventually(() => sleeping().length >= 3, 90_000)).toBe(true);
       await killed.end("SIGKILL");
