@@ -72,7 +72,7 @@ const project = await projectImage(
 );
 
 console.log("TAP version 14");
-const jobs = Number(options.jobs ?? Math.max(1, Math.floor(availableParallelism() / 2)));
+const jobs = Number(options.jobs ?? availableParallelism());
 const waiting = [...names];
 const verdicts = new Map();
 await Promise.all(
@@ -98,6 +98,7 @@ async function run(name) {
   const {
     ended,
     seconds,
+    processor,
     console: consoleLog,
   } = await boot({
     machine,
@@ -123,7 +124,7 @@ async function run(name) {
       .slice(options.console ? 0 : -40))
       console.log(`# ${name} console: ${line.trimEnd()}`);
   console.log(
-    `# ${name}: ${passed} passed, ${failed} failed, ${skipped} skipped; first test after ${ready ?? "?"} s, ${seconds.toFixed(0)} s in all`,
+    `# ${name}: ${passed} passed, ${failed} failed, ${skipped} skipped; first test after ${ready ?? "?"} s, ${seconds.toFixed(0)} s in all, ${processor.toFixed(0)} s of a processor`,
   );
   return verdict;
 }

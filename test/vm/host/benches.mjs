@@ -75,7 +75,7 @@ export const MACHINES = {
  * @property {readonly string[]} kernelArguments
  * @property {readonly string[]} [tests] - Test files or directories, from the top of the project.
  * @property {boolean} [launchers] - Instead of tests: launchers that this machine compiled, see launchers.mjs.
- * @property {number} limit - Seconds for the whole boot on a quiet machine with two processors, several times what it takes.
+ * @property {number} limit - Seconds of processor time for the whole boot, several times what it takes.
  */
 
 /** @type {Readonly<Record<string, Bench>>} */
@@ -85,27 +85,27 @@ export const BENCHES = {
     about: "pure cgroup v2: every limit, in root's tree, delegated and not; and what hostile programs try",
     kernelArguments: ["security=apparmor"],
     tests: ["test/vm/guest/v2/", "test/live/attempts.test.ts"],
-    limit: 900,
+    limit: 600,
   },
   apparmor: {
     machine: "amd64",
     about: "AppArmor is the host's LSM",
     kernelArguments: ["security=apparmor"],
     tests: ["test/vm/guest/apparmor/"],
-    limit: 900,
+    limit: 600,
   },
   selinux: {
     machine: "selinux",
     about: "SELinux is the host's LSM, enforcing Debian's policy",
     kernelArguments: ["security=selinux"],
     tests: ["test/vm/guest/selinux/"],
-    limit: 900,
+    limit: 600,
   },
   arm64: {
     machine: "arm64",
     about: "aarch64: launchers that this machine compiled, without Node",
     kernelArguments: ["security=apparmor"],
     launchers: true,
-    limit: 900,
+    limit: 600,
   },
 };
