@@ -84,7 +84,7 @@ export const BENCHES = {
     machine: "amd64",
     about: "pure cgroup v2: every limit, in root's tree, delegated and not; and what hostile programs try",
     kernelArguments: ["security=apparmor"],
-    tests: ["test/vm/guest/v2/", "test/live/attempts.test.ts"],
+    tests: ["test/vm/guest/v2/"],
     limit: 600,
   },
   apparmor: {
