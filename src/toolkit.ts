@@ -16,6 +16,12 @@ export {
 export { ABIS, type Abi } from "./compile/seccomp/abi.ts";
 export { type Call, call, formatVerdict, type Verdict } from "./compile/seccomp/ir.ts";
 export { type Divergence, divergencesOf } from "./divergence/report.ts";
+export { exportProfile } from "./export.ts";
+export { exitStatusOf, type Finding, type Report } from "./gate/finding.ts";
+export { formatReport } from "./gate/formats/index.ts";
+export type { Gated } from "./gate/run.ts";
+export { type GateRequest, gateProfiles } from "./gate-profiles.ts";
+export { type Imported, importPolicy } from "./import-policy.ts";
 export { meaningOf, programOf } from "./policy-input/meaning.ts";
 export {
   type InputFilter,
@@ -26,6 +32,8 @@ export {
   readPolicy,
 } from "./policy-input/read.ts";
 export { profileFiles } from "./profile/files.ts";
+export { type Exposure, exposureOf } from "./profile-rules/exposure.ts";
+export { type ProfileFacts, profileFacts } from "./profile-rules/facts.ts";
 export type { FilterCertificate } from "./prove/certificate.ts";
 export { type Alternatives, formatAlternatives } from "./prove/conditions.ts";
 export { type CallDifference, type Direction, differencesOf, overall } from "./prove/difference.ts";
