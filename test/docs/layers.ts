@@ -162,7 +162,8 @@ export const ROWS: readonly Row[] = [
     held: {
       Landlock: inDomain,
       AppArmor: ({ appArmor }) => !appArmor(WHOLE_ROOT_WRITTEN),
-      SELinux: ({ selinux }) => !selinux(/^\(allow payload passed \(file .*\bopen\b/),
+      // The types of a command that lies among somebody's own files are those of redirected files too.
+      SELinux: ({ selinux }) => !selinux(/^\(allow payload (passed|command) \(file .*\bopen\b/),
     },
   },
   {

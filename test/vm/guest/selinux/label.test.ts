@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
   as,
+  cli,
   environment,
   finish,
   marker,
@@ -145,17 +146,6 @@ print(sys.stdin.read(), end="")`;
     expect(await tryIt(UNLABELLED)).toBe("connected\nsecret\n");
     expect(await tryIt([])).toBe("EACCES\n");
   });
-
-  it("has no label where its module is not loaded, says how to load it, and is refused where that is required", async () => {
-    const other = ["--set", '/name="other"'];
-    const ran = await run(user, ["/bin/true"], { flags: other });
-    expect(ran).toMatchObject({ code: 0 });
-    expect(lsmOf(ran)).toMatchObject({ status: "none", actual: undefined });
-    expect(lsmOf(ran).reason).toContain("sudo semodule -i sandbox_other.cil");
-    const refused = await run(user, ["/bin/true"], { flags: [...other, "--set", '/require/lsm="partial"'] });
-    expect(refused).toMatchObject({ code: 125, stdout: "" });
-    expect(refused.stderr).toContain("the SELinux module of this profile is not loaded");
-  });
 });
 
 it.each(USERS)("what build makes in its working directory is there for the next run, as %s", async (user) => {
@@ -171,18 +161,49 @@ it.each(USERS)("what build makes in its working directory is there for the next 
   expect(second).toMatchObject({ code: 0, stdout: "made\n" });
 });
 
-it.each(USERS)("a compiled launcher labels its payload too, as %s", async (user) => {
-  const directory = scratch(user);
+it("a payload has no label where its module is not loaded; the decision says how to load it, and it is refused where it is required", async () => {
+  const other = ["--set", '/name="other"'];
+  const ran = await run("user", ["/bin/true"], { flags: other });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(lsmOf(ran)).toMatchObject({ status: "none", actual: undefined });
+  expect(lsmOf(ran).reason).toContain("sudo semodule -i sandbox_other.cil");
+  const refused = await run("user", ["/bin/true"], { flags: [...other, "--set", '/require/lsm="partial"'] });
+  expect(refused).toMatchObject({ code: 125, stdout: "" });
+  expect(refused.stderr).toContain("the SELinux module of this profile is not loaded");
+});
+
+it("a compiled launcher labels its payload too, every run otherwise", async () => {
+  const directory = scratch("user");
   const launcher = join(directory, "launcher");
-  expect(await tool(user, ["compile", "-o", launcher], { cwd: directory })).toMatchObject({ code: 0 });
+  expect(await tool("user", ["compile", "-o", launcher], { cwd: directory })).toMatchObject({ code: 0 });
   const labels = await Promise.all(
     [1, 2].map(async () =>
-      finish(start(as(user, [launcher, "/bin/cat", "/proc/self/attr/current"]), { directory })),
+      finish(start(as("user", [launcher, "/bin/cat", "/proc/self/attr/current"]), { directory })),
     ),
   );
   const [a, b] = labels.map(({ stdout }) => stdout.replace("\0", ""));
   expect([a, b]).toEqual([expect.stringMatching(LABEL), expect.stringMatching(LABEL)]);
   expect(a).not.toBe(b);
+});
+
+it("pipelines, files, shared memory and a terminal work under the label as without it", async () => {
+  const script = `
+    perl -e 'open(F, ">", "/tmp/f") or die; print F "perl\\n"; close F; link("/tmp/f", "/tmp/g") or die; print \`cat /tmp/g\`'
+    find /usr/bin -name 'l*' | sort | head -1 | tr a-z A-Z
+    mkdir /dev/shm/d && mv /dev/shm/d /dev/shm/e && ls /dev/shm
+    readlink /proc/self/exe; echo y > /dev/null && head -c 1 /dev/zero | wc -c; mkfifo /tmp/p && (echo fifo > /tmp/p & cat /tmp/p)
+  `;
+  const off = await run("root", ["/bin/sh", "-c", script], { flags: UNLABELLED });
+  const on = await run("root", ["/bin/sh", "-c", script]);
+  expect(off.stdout).toContain("perl\n/USR/BIN/");
+  expect(on).toMatchObject({ code: off.code, stdout: off.stdout, stderr: off.stderr });
+  const directory = scratch("root");
+  const command = `${process.execPath} ${cli("root")} run --audit ${directory}/log -- sh -c 'cat /proc/self/attr/current; tty; echo typed > /dev/tty'`;
+  const relayed = await finish(
+    start(["script", "-qec", command, "/dev/null"], { ...cached("root"), directory }),
+  );
+  expect(relayed).toMatchObject({ code: 0, stdout: expect.stringContaining("typed") });
+  expect(relayed.stdout).toContain("sandbox_strict.payload:s0:c");
 });
 
 it("labels that the profile names are used as they are; unknown ones are refused", async () => {
