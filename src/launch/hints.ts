@@ -153,7 +153,7 @@ const RULES: readonly Rule[] = [
     call: ["mount_setattr"],
     errno: ["EINVAL"],
     about: /\.translate /,
-    hint: "its file system cannot translate owners (id-mapped mounts); copy it to one that can, such as ext4, xfs, btrfs or tmpfs, or run the sandbox as its owner",
+    hint: "its file system cannot translate owners (id-mapped mounts); copy it to one that can, such as ext4, xfs or btrfs (or tmpfs, since Linux 6.3), or run the sandbox as its owner",
   },
   {
     call: ["openat2"],
