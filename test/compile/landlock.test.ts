@@ -241,15 +241,6 @@ describe("derived", () => {
       { write_file: "/data /dev" },
     ],
     [
-      "what a later field makes read-only or covers gives nothing",
-      {
-        "/filesystem/mounts": [BIND(["rw", "exec"]), BIND(["rw", "exec"], "/data/in")],
-        "/filesystem/readOnly": ["/data"],
-        "/filesystem/masked": ["/data/in"],
-      },
-      { write_file: "/dev", execute: "/data /usr" },
-    ],
-    [
       "without devices no device is written or commanded",
       { "/filesystem/devices": [] },
       { write_file: "/tmp", ioctl_dev: "nowhere" },
