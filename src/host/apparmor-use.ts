@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, readlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { acquireLock, isDead, parseOwner, withLock } from "../audit/lock.ts";
 import { ProfileError, type Provenance } from "../problems.ts";
-import { isHeldBy, loadedPolicies, loadPolicy, names, removePolicy } from "./apparmor.ts";
+import { isHeldBy, loadedPolicies, loadPolicy, names, PATIENCE, removePolicy } from "./apparmor.ts";
 import type { HostFacts } from "./facts.ts";
 
 const DIRECTORY = "/run/sandbox/apparmor";
@@ -29,7 +29,7 @@ export function usePolicy(use: PolicyUse): () => void {
   makeDirectory();
   taken += 1;
   const path = `${DIRECTORY}/${name}.use-${process.pid}-${taken}`;
-  const end = withLock(lockOf(name), () => {
+  const end = locked(name, () => {
     const unlock = acquireLock(path);
     try {
       load(use);
@@ -40,7 +40,7 @@ export function usePolicy(use: PolicyUse): () => void {
     return unlock;
   });
   return () =>
-    withLock(lockOf(name), () => {
+    locked(name, () => {
       end();
       removeUnused(name);
     });
@@ -51,14 +51,16 @@ export function removeUnusedPolicies(): readonly string[] {
   return names(DIRECTORY)
     .filter((entry) => entry.endsWith(LOADED))
     .map((entry) => entry.slice(0, -LOADED.length))
-    .filter((name) => withLock(lockOf(name), () => removeUnused(name)));
+    .filter((name) => locked(name, () => removeUnused(name)));
 }
 
 const makeDirectory = (): unknown => mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
 const LOADED = ".loaded";
 /** There while a profile is loaded that we loaded: what an administrator loaded under the same name is not ours to remove. */
 const loadedMark = (name: string): string => `${DIRECTORY}/${name}${LOADED}`;
-const lockOf = (name: string): string => `${DIRECTORY}/${name}.lock`;
+/** One at a time for each profile; longer than loading may take, which is what others do under the lock. */
+const locked = <T>(name: string, work: () => T): T =>
+  withLock(`${DIRECTORY}/${name}.lock`, work, { timeout: PATIENCE + 10_000 });
 
 function load({ policy, host, where }: PolicyUse): void {
   if (loadedPolicies().includes(policy.name)) return;

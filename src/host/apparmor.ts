@@ -12,7 +12,7 @@ const INTERFACE = "/sys/kernel/security/apparmor";
 const OURS = /^(sandbox-[a-z0-9-]*-[0-9a-f]{12})\.\d+$/;
 
 /** Milliseconds; a profile of ours takes some ten. */
-const PATIENCE = 30_000;
+export const PATIENCE = 30_000;
 
 /** Names of profiles of ours that are loaded: apparmorfs has a directory `NAME.NUMBER` for each. */
 export function loadedPolicies(): readonly string[] {
