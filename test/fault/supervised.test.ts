@@ -75,7 +75,11 @@ describe.each(USERS)("killed, run by %s", (user) => {
   const HOLD = '"$@" </dev/null & wait $! || :; read line || :';
 
   /** Kills one role at one moment; what is left, or why nothing was killed. */
-  async function killAt(who: "supervisor" | "monitor" | "init", share: number): Promise<unknown> {
+  async function killAt(
+    who: "supervisor" | "monitor" | "init",
+    share: number,
+    env: Readonly<Record<string, string>>,
+  ): Promise<unknown> {
     const was = before();
     const word = marker();
     const directory = scratch(user);
@@ -83,7 +87,7 @@ describe.each(USERS)("killed, run by %s", (user) => {
     const [head = "", ...rest] = spoiled(HOLD, command);
     const child = spawn(head, rest, {
       cwd: directory,
-      env: environment(directory),
+      env: environment(directory, env),
       stdio: ["pipe", "ignore", "ignore"],
     });
     const closed = once(child, "close");
@@ -115,8 +119,11 @@ describe.each(USERS)("killed, run by %s", (user) => {
       const random = randomNumbers(who.length * 7919);
       const moments = Array.from({ length: 20 }, random);
       const wrong: unknown[] = [];
+      // Without what is known already, the first child would be a question to the kernel, and not the monitor.
+      const env = { XDG_CACHE_HOME: scratch(user) };
+      expect((await sandbox(user, ["/bin/true"], { env })).code).toBe(0);
       await sweep(moments, WIDTH, async (share) => {
-        const remains = await killAt(who, share);
+        const remains = await killAt(who, share, env);
         if (remains !== null) wrong.push({ share, remains });
       });
       expect(wrong).toEqual([]);
