@@ -89,7 +89,8 @@ function known(spec: SeccompSpec): SeccompSpec {
   };
 }
 
-function overlay(files: ProfileFiles, path: string, text: string): ProfileFiles {
+/** The files, and one more that is not on disk. */
+export function overlay(files: ProfileFiles, path: string, text: string): ProfileFiles {
   return {
     ...files,
     read: (wanted) => (wanted === path ? new TextEncoder().encode(text) : files.read(wanted)),

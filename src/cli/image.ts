@@ -5,6 +5,7 @@
 import { Command, Option } from "commander";
 import type { DiffFlags } from "./diff-images.ts";
 import { addExamples } from "./examples.ts";
+import type { ProfileImageFlags } from "./profile-image.ts";
 
 /** Options that every command about an image has. */
 export interface ImageFlags {
@@ -61,6 +62,21 @@ export function imageCommand(finish: (status: number) => void): Command {
     await sbomToStdout(path, sbom.opts<ImageFlags & { readonly format: "cyclonedx" | "spdx" }>());
     finish(0);
   });
+  const profile = new Command("profile")
+    .summary("write a sandbox profile that fits an image")
+    .description(
+      "Writes a profile that fits the image: its user, its environment and working directory, what it may write to, its ports, and of the base's system calls those that its programs can ask for, where that can be decided. " +
+        "The profile is proved to permit nothing that its base forbids, but for what the image declares, which is listed. Use it with sandbox run --rootfs.",
+    )
+    .argument("<IMAGE>", "a directory or an archive")
+    .option("--base <NAME|FILE>", "the profile to start from", "strict")
+    .option("--name <WORD>", "name of the profile; default: that of the image")
+    .option("-o, --output <FILE>", "write it to this file; default: stdout");
+  addImageOptions(profile).action(async (path: string) => {
+    const { profileToStdout } = await import("./profile-image.ts");
+    await profileToStdout(path, profile.opts<ProfileImageFlags>());
+    finish(0);
+  });
   command.addCommand(
     addExamples(
       inspect,
@@ -73,6 +89,12 @@ export function imageCommand(finish: (status: number) => void): Command {
   );
   command.addCommand(
     addExamples(sbom, ["sandbox image sbom app.tar --format spdx > app.spdx.json", "as SPDX"]),
+  );
+  command.addCommand(
+    addExamples(profile, [
+      "sandbox image profile app.tar -o app.json && sandbox run --rootfs ./rootfs -p ./app.json -- /app",
+      "from an image to a sandbox",
+    ]),
   );
   return addExamples(command, ["sandbox image inspect app.tar", "look into an image"]);
 }

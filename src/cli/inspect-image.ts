@@ -72,7 +72,7 @@ export async function readFacts(path: string, flags: ImageFlags): Promise<ImageF
   }
 }
 
-function imageRequest(path: string, flags: ImageFlags, problems: Problem[]): ImageRequest {
+export function imageRequest(path: string, flags: ImageFlags, problems: Problem[]): ImageRequest {
   const limits: Partial<Record<keyof Limits, number>> = {};
   for (const text of flags.limit ?? []) {
     const [name = "", value = ""] = text.split("=");
@@ -107,7 +107,10 @@ function imageRequest(path: string, flags: ImageFlags, problems: Problem[]): Ima
 const STEP = 64 * 2 ** 20;
 
 /** A line on the terminal that says how far it is; nothing elsewhere. */
-function progressOf(path: string): { readonly report: (unpacked: number) => void; readonly end: () => void } {
+export function progressOf(path: string): {
+  readonly report: (unpacked: number) => void;
+  readonly end: () => void;
+} {
   if (!isatty(2)) return { report: () => undefined, end: () => undefined };
   let next = STEP;
   return {

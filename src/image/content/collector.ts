@@ -3,6 +3,7 @@
  * tables its headers point to, half a megabyte of a text, all of a package database, nothing of anything else.
  */
 import { createHash, type Hash, hash } from "node:crypto";
+import { callNeeds } from "../../elf/call-needs.ts";
 import { hardeningOf, isProgram, readSymbols } from "../../elf/hardening.ts";
 import { classify, type Elf, parseSegments } from "../../elf/parse.ts";
 import type { Budget } from "../budget.ts";
@@ -186,6 +187,7 @@ function elfContent(
     hardening: hardeningOf(elf, symbols),
     loads: symbols === null ? null : symbols.imported.some((name) => name === "dlopen" || name === "dlmopen"),
     starts: symbols === null ? null : symbols.imported.some((name) => STARTERS.test(name)),
+    calls: callNeeds(elf, symbols, slice),
     marks: program ? findMarks(bytes, symbols, elf.needed) : [],
     go,
   };

@@ -1,4 +1,5 @@
 /** What is known of a file's content after it streamed past. Shared by all names of the file; null for an empty one's parts. */
+import type { CallNeed } from "../../elf/call-needs.ts";
 import type { Hardening } from "../../elf/hardening.ts";
 import type { GoBuild } from "./go-build.ts";
 import type { Mark } from "./marks.ts";
@@ -32,6 +33,8 @@ export interface ElfContent {
   readonly loads: boolean | null;
   /** Imports a way to start programs. Null when imports are unknown. */
   readonly starts: boolean | null;
+  /** Kinds of system calls that it can ask for. Null: any, because it makes its calls itself or its imports are unknown. */
+  readonly calls: readonly CallNeed[] | null;
   readonly marks: readonly Mark[];
   readonly go: GoBuild | null;
 }

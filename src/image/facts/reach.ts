@@ -3,6 +3,7 @@
  * not reached is named by nothing that the loader follows. Whether it can still be run is another question, and the answer is often "not
  * known": a shell, an interpreter, dlopen(3) or execve(2) can reach what no table names. Each such reason is listed.
  */
+import { CALL_NEEDS, type CallNeed } from "../../elf/call-needs.ts";
 import { type Files, findClosure, findInPath } from "../../host/closure.ts";
 import type { ImageConfig } from "../formats/config.ts";
 import type { Packages } from "../packages/find.ts";
@@ -22,10 +23,19 @@ export interface Reach {
   /** What a command line, a script or a program needs and the image has not. */
   readonly missing: readonly string[];
   readonly unknown: readonly Unknown[];
+  /** Kinds of system calls that what is reached can ask the C library for. */
+  readonly calls: CallsNeeded;
   /** ELF files and scripts with an execute bit that are not reached. */
   readonly unreached: { readonly files: number; readonly bytes: number };
   /** Packages with programs or libraries of which none is reached. */
   readonly unreachedPackages: readonly string[];
+}
+
+export interface CallsNeeded {
+  /** Null: not decidable, and every call may be needed. */
+  readonly needs: readonly CallNeed[] | null;
+  /** What cannot be decided, as sentences about files. Empty when it can. */
+  readonly because: readonly string[];
 }
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,11 +59,13 @@ export function findReach(tree: Tree, config: ImageConfig | null, packages: Pack
       else if (index === 0) missing.add(`${word} is not in the image`);
     }
   }
+  const unknown = unknownOf(tree, reached);
   return {
     starts,
     reached: [...reached].toSorted(),
     missing: [...missing].toSorted(),
-    unknown: unknownOf(tree, reached),
+    unknown,
+    calls: callsOf(tree, reached, starts.length > 0 && missing.size === 0, unknown),
     ...unreachedOf(tree, reached, packages),
   };
 }
@@ -127,6 +139,39 @@ function unknownOf(tree: Tree, reached: ReadonlySet<string>): readonly Unknown[]
     if (elf.loads === true && !isCLibrary(path)) found.push({ path, why: "loads" });
   }
   return found;
+}
+
+const WHY: Readonly<Record<Unknown["why"], string>> = {
+  shell: "is a shell, which starts anything",
+  interpreter: "is an interpreter, which runs anything",
+  loads: "loads libraries by name at run time",
+  starts: "starts other programs",
+  opaque: "does not say what it takes from libraries",
+};
+
+/** The C library and its loader make every call there is; what counts is who asks them to. */
+function callsOf(
+  tree: Tree,
+  reached: ReadonlySet<string>,
+  complete: boolean,
+  unknown: readonly Unknown[],
+): CallsNeeded {
+  const because = complete ? [] : ["what starts is not all in the image"];
+  for (const { path, why } of unknown) because.push(`/${path} ${WHY[why]}`);
+  const needs = new Set<CallNeed>();
+  for (const path of reached) {
+    const content = tree.get(path)?.inode.content;
+    if (content?.kind === "elf" && !isCLibrary(path)) {
+      const calls = content.elf?.calls ?? null;
+      if (calls === null && !unknown.some((one) => one.path === path))
+        because.push(`/${path} may make system calls by itself`);
+      for (const need of calls ?? []) needs.add(need);
+    }
+  }
+  return {
+    needs: because.length > 0 ? null : CALL_NEEDS.filter((need) => needs.has(need)),
+    because,
+  };
 }
 
 const isCLibrary = (path: string): boolean => /\/(?:libc|libdl|libpthread|ld-[\w-]+)[.-][^/]*$/.test(path);
