@@ -19,6 +19,8 @@ export class AuditError extends Error {
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: "free space on its file system, or choose another file with --audit FILE",
   EDQUOT: "the disk quota is used up: free space, or choose another file with --audit FILE",
+  EMFILE: "raise the limit of open files (ulimit -n)",
+  ENFILE: "the machine has too many files open (sysctl fs.file-max)",
   EFBIG: "raise the file-size limit (ulimit -f), or start a new file with --audit FILE",
   EACCES: "choose a file that you may write with --audit FILE",
   EPERM: "choose a file that you may write with --audit FILE",

@@ -232,10 +232,11 @@ describe("circumstances that nothing can be run in say what to do", () => {
   test.each([
     [
       'mkdir here && cd here && rmdir ../here && exec "$@"',
-      "the current directory does not exist any more; cd to",
+      /the current directory does not exist any more; cd to/,
     ],
-    ['ulimit -n 20 && exec "$@"', "EMFILE: too many open files"],
-    ['ulimit -f 0 && exec "$@"', "raise the file-size limit (`ulimit -f`)"],
+    // Which open comes too late depends on what Node has open itself.
+    ['ulimit -n 20 && exec "$@"', /EMFILE.*; raise .*ulimit -n/],
+    ['ulimit -f 0 && exec "$@"', /raise the file-size limit \(`ulimit -f`\)/],
   ])("%s", (circumstance, said) => {
     const directory = scratch();
     const command = [process.execPath, cli("user"), "run", `--audit=${join(directory, "log")}`, "--", "true"];
@@ -245,6 +246,6 @@ describe("circumstances that nothing can be run in say what to do", () => {
       cwd: directory,
     });
     expect(ran).toMatchObject({ status: 125, stdout: "" });
-    expect(ran.stderr).toContain(said);
+    expect(ran.stderr).toMatch(said);
   });
 });

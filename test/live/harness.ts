@@ -15,6 +15,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -412,10 +413,16 @@ export function sandboxCgroups(directory = "/sys/fs/cgroup", depth = 0): readonl
   const found: string[] = [];
   for (const entry of listDirectories(directory)) {
     const path = join(directory, entry);
-    if (entry.startsWith("sandbox-")) found.push(path);
+    if (entry.startsWith("sandbox-") && mayBeOurs(path)) found.push(path);
     else found.push(...sandboxCgroups(path, depth + 1));
   }
   return found;
+}
+
+/** A cgroup belongs to who made it: an ordinary user's tests leave root's alone. */
+function mayBeOurs(path: string): boolean {
+  const own = process.getuid?.();
+  return own === 0 || statSync(path, { throwIfNoEntry: false })?.uid === own;
 }
 
 function listDirectories(directory: string): readonly string[] {

@@ -52,10 +52,10 @@ interface LeftBy {
   readonly holders?: ReadonlySet<number>;
 }
 
-/** What is left of a run: nothing, within two seconds. */
+/** What is left of a run: nothing, within ten seconds, which a supervisor may need for its last records on a busy machine. */
 export async function leftovers(run: LeftBy, was: Before) {
   const others = () => processesWith(run.word).filter((pid) => run.holders?.has(pid) !== true);
-  await eventually(() => others().length === 0, 2000);
+  await eventually(() => others().length === 0, 10_000);
   const processes = others().map((pid) => readProc(pid, "cmdline").replaceAll("\0", " "));
   // Cgroups of others are theirs: ours have our run's id; where no log could tell it, those with nobody in them.
   const runs = runsOf(run.directory);
