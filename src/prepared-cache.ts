@@ -54,7 +54,8 @@ export class PreparedCache {
   /** In a directory; by default in our own, but then for built code only, which knows what it was built from. */
   static open(directory: string | null | undefined): PreparedCache | null {
     if (directory === null || (directory === undefined && BUILD_ID === null)) return null;
-    return new PreparedCache(directory ?? cacheDirectory());
+    const chosen = directory ?? cacheDirectory();
+    return chosen === null ? null : new PreparedCache(chosen);
   }
 
   /** The name of what a request for a profile becomes on a host. */

@@ -5,6 +5,8 @@
  * first (`strict.json:14:9 /resources/memory: ...`). Every kind has a page in docs/problems/KIND.md.
  */
 
+import { printable } from "./printable.ts";
+
 /** Where a value was written: a place in a file, a flag, a library option, or the built-in default. */
 export type Provenance =
   | {
@@ -112,7 +114,8 @@ export function formatProblem(problem: Problem): string {
     problem.suggestion === undefined ? "" : `; did you mean ${problem.suggestion}?`,
     problem.hint === undefined ? "" : `; ${problem.hint}`,
   ].join("");
-  return `${formatPlace(problem.where)}: ${problem.message}${tail}`;
+  // Paths and names in it are whoever's wrote them.
+  return printable(`${formatPlace(problem.where)}: ${problem.message}${tail}`);
 }
 
 /** Thrown at the library edge when a sandbox cannot be made: carries every problem, located. */

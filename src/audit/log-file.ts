@@ -3,8 +3,10 @@
  * others can write to. Node sets O_CLOEXEC on every descriptor.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
+  fchmodSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -67,8 +69,11 @@ export function openDirectory(path: string, make: boolean, place: Place): number
 /** Component by component: the `recursive` of Node never returns where nothing can be made, such as below /proc. */
 function makeDirectory(path: string): void {
   for (let end = path.indexOf("/", 1); ; end = path.indexOf("/", end + 1)) {
+    const directory = end === -1 ? path : path.slice(0, end);
     try {
-      mkdirSync(end === -1 ? path : path.slice(0, end), { mode: 0o700 });
+      mkdirSync(directory, { mode: 0o700 });
+      // Whatever the caller's umask has taken away.
+      chmodSync(directory, 0o700);
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;
     }
@@ -115,12 +120,19 @@ export function openFile(path: string, place: Place): number {
   } catch (error) {
     throw place.failed("cannot be opened", error);
   }
+  restoreMode(fd);
   const fault = checkFile(fstatSync(fd), place);
   if (fault !== null) {
     closeSync(fd);
     throw fault;
   }
   return fd;
+}
+
+/** A caller's umask may have left a new log its owner's to append to once and never again. */
+function restoreMode(fd: number): void {
+  const { uid, mode, size } = fstatSync(fd);
+  if (size === 0 && uid === process.geteuid?.() && (mode & 0o777) === 0) fchmodSync(fd, 0o600);
 }
 
 function checkFile(stat: Stats, place: Place): AuditError | null {

@@ -6,9 +6,9 @@
  * or report as written what is not in the file to the last byte.
  */
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { bug, type Checked, type Provenance } from "../problems.ts";
+import { type Environment, stateBase } from "../base-directories.ts";
+import { bug, type Checked, type Problem, ProfileError, type Provenance } from "../problems.ts";
 import { EMPTY_HEAD, type Head } from "./chain.ts";
 import { withLock } from "./lock.ts";
 import { AuditError, Place } from "./log-error.ts";
@@ -53,17 +53,31 @@ export interface OpenAuditOptions {
 
 /**
  * /var/log/sandbox/audit.jsonl for root, else below $XDG_STATE_HOME, else below ~/.local/state.
- * A relative XDG_STATE_HOME is ignored, as the XDG base directory specification demands.
+ * @throws ProfileError when the user has no home directory to look in
  */
 export function defaultAuditFile(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Environment = process.env,
   uid: number = process.geteuid?.() ?? bug("no geteuid"),
 ): string {
-  if (uid === 0) return "/var/log/sandbox/audit.jsonl";
-  const state = environment["XDG_STATE_HOME"];
-  const base = state?.startsWith("/") === true ? state : join(homedir(), ".local/state");
-  return join(base, "sandbox/audit.jsonl");
+  const file = findDefaultFile(environment, uid);
+  if (file === null) throw new ProfileError([noDefaultFile({ kind: "default" })]);
+  return file;
 }
+
+function findDefaultFile(environment: Environment, uid: number): string | null {
+  if (uid === 0) return "/var/log/sandbox/audit.jsonl";
+  const base = stateBase(environment);
+  return base === null ? null : join(base, "sandbox/audit.jsonl");
+}
+
+const noDefaultFile = (where: Provenance): Problem => ({
+  kind: "audit-unwritable",
+  where,
+  pointer: "/audit",
+  message:
+    "the audit log has no place: no absolute HOME is set and the user database knows no home directory",
+  hint: "set HOME or XDG_STATE_HOME, or choose a file with --audit FILE",
+});
 
 /**
  * Open the log for appending, making the file (0600) where it is missing, and the directory (0700) of the default file.
@@ -76,10 +90,9 @@ export async function openAudit(options: OpenAuditOptions = {}): Promise<Checked
     if (options.descriptor !== undefined || options.file === "-") {
       return { ok: true, value: openStream(options.descriptor ?? 2, where, serialise) };
     }
-    return {
-      ok: true,
-      value: new FileLog(resolve(options.file ?? defaultAuditFile()), options, where, serialise),
-    };
+    const file = options.file ?? findDefaultFile(process.env, process.geteuid?.() ?? bug("no geteuid"));
+    if (file === null) return { ok: false, problems: [noDefaultFile(where)] };
+    return { ok: true, value: new FileLog(resolve(file), options, where, serialise) };
   } catch (error) {
     if (error instanceof AuditError) return { ok: false, problems: [error.problem] };
     throw error;

@@ -6,6 +6,7 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { printable } from "../printable.ts";
 import { parseLine } from "./chain.ts";
 import { readLines } from "./verify.ts";
 
@@ -87,7 +88,7 @@ function* showRun(
     for (const { text } of records) yield text;
     return;
   }
-  yield paint(`run ${escapeText(run)}`, "1", options.color);
+  yield paint(`run ${printable(run)}`, "1", options.color);
   for (const { record } of records) yield `  ${renderRecord(record, options.color)}`;
   if (records.every(({ record }) => record["kind"] !== "run-end")) {
     yield paint("  no end: the run is still going on, or was cut off", "33", options.color);
@@ -110,12 +111,12 @@ function isFailure(record: Readonly<Record<string, unknown>>): boolean {
 
 /** One record as one line of text, control characters escaped. */
 export function renderRecord(record: Readonly<Record<string, unknown>>, color: boolean): string {
-  const time = paint(escapeText(field(record, "time")), "2", color);
+  const time = paint(printable(field(record, "time")), "2", color);
   const kind = field(record, "kind");
   const bad = isFailure(record) || kind === "limit" || kind === "log-repaired";
   const weak =
     record["status"] === "partial" || record["status"] === "none" || record["effect"] === "degraded";
-  const text = escapeText(`${kind.padEnd(12)} ${describeRecord(record)}`);
+  const text = printable(`${kind.padEnd(12)} ${describeRecord(record)}`);
   return `${time} ${bad ? paint(text, "31", color) : weak ? paint(text, "33", color) : text}`;
 }
 
@@ -185,14 +186,6 @@ function json(value: unknown, name?: string): string {
 
 export function renderFault(shown: Extract<ShownLine, { text: null }>): string {
   return `line ${shown.line} is ${shown.fault}: see sandbox audit verify`;
-}
-
-/** Control, invisible and direction-changing characters as `\u{...}`: what a record holds must not drive a terminal. */
-export function escapeText(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }
 
 function paint(text: string, style: string, color: boolean): string {

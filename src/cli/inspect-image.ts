@@ -20,7 +20,7 @@ import { runGate } from "./check-profiles.ts";
 import { colorFor } from "./color.ts";
 import type { ImageFlags } from "./image.ts";
 import { toJson } from "./json.ts";
-import { complain, print } from "./output.ts";
+import { print, showProgress } from "./output.ts";
 import { renderImage } from "./render-image.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
 
@@ -117,12 +117,10 @@ export function progressOf(path: string): {
     report: (unpacked) => {
       if (unpacked < next) return;
       next = unpacked + STEP;
-      complain(
-        `\r\u001B[Ksandbox: ${JSON.stringify(path)}: ${Math.round(unpacked / 2 ** 20)} MiB read\u001B[1A`,
-      );
+      showProgress(`sandbox: ${JSON.stringify(path)}: ${Math.round(unpacked / 2 ** 20)} MiB read`);
     },
     end: () => {
-      if (next > STEP) complain("\r\u001B[K\u001B[1A");
+      if (next > STEP) showProgress("");
     },
   };
 }

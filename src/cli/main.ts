@@ -2,10 +2,12 @@
  * The command line: arguments in, exit status out. The one place where an error becomes text.
  */
 import { CommanderError } from "commander";
+import { printable } from "../printable.ts";
 import { formatProblem, type Problem, type ProblemKind, ProfileError } from "../problems.ts";
 import { TOOL } from "../version.ts";
 import { complain, print, ReaderGone } from "./output.ts";
 import { createProgram } from "./program.ts";
+import { changedArguments } from "./raw-arguments.ts";
 import { readRequest } from "./sandbox-options.ts";
 import { describeSystemError, systemCode } from "./system-error.ts";
 import { problemOf } from "./usage.ts";
@@ -29,6 +31,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   const name = argv.find((word) => !word.startsWith("-")) ?? "";
   const { wrongUse, failed } = STATUS[name] ?? { wrongUse: 125, failed: 125 };
   try {
+    const changed = changedArguments(argv);
+    if (changed.length > 0) throw new ProfileError(changed);
     let status = 0;
     const program = createProgram((given) => {
       status = given;
@@ -104,4 +108,4 @@ function isLogFailure(error: unknown): error is Error & { readonly problem: Prob
   return error instanceof Error && error.name === "AuditError" && "problem" in error;
 }
 
-const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
+const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, " "));

@@ -3,6 +3,8 @@
  * loading costs a run milliseconds. A reader that went away ends the command quietly.
  */
 import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
+import { printable, printableLines } from "../printable.ts";
 import { systemCode } from "./system-error.ts";
 
 /** The reader of stdout is gone (`sandbox plan ... | head`): nobody is left to tell. */
@@ -27,12 +29,19 @@ function writeAll(descriptor: 1 | 2, text: string): void {
   }
 }
 
-/** Results, to stdout. */
+const ended = (text: string): string => (text.endsWith("\n") || text === "" ? text : `${text}\n`);
+
+/** Results, to stdout: byte for byte to programs, made safe for people. */
 export function print(text: string): void {
-  writeAll(1, text.endsWith("\n") || text === "" ? text : `${text}\n`);
+  writeAll(1, ended(isatty(1) ? printableLines(text) : text));
 }
 
-/** Messages, to stderr. */
+/** Messages, to stderr: for people wherever it leads. */
 export function complain(text: string): void {
-  writeAll(2, text.endsWith("\n") || text === "" ? text : `${text}\n`);
+  writeAll(2, ended(printableLines(text)));
+}
+
+/** A line on the terminal that is written again and again; "" takes it away. */
+export function showProgress(text: string): void {
+  writeAll(2, `\r\u001B[K${printable(text)}\n\u001B[1A`);
 }

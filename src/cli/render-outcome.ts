@@ -3,6 +3,7 @@
  */
 import type { Decision } from "../compile/plan.ts";
 import type { LaunchErrorData, Outcome, Reason } from "../launch/outcome.ts";
+import { printable } from "../printable.ts";
 import { formatPlace } from "../problems.ts";
 import type { Resources, Status } from "../profile/spec.ts";
 import { formatSize, formatTime } from "../profile/units.ts";
@@ -93,7 +94,7 @@ export function renderOutcome(
       });
     }
   }
-  return lines;
+  return lines.map(({ text, always }) => ({ text: printable(text), always }));
 }
 
 const WORST_FIRST: Readonly<Record<Status, number>> = { none: 0, partial: 1, full: 2 };
@@ -105,7 +106,9 @@ export function renderDecisions(decisions: readonly Decision[]): string {
   return ordered
     .map(({ id, setting, status, reason, provenance }) => {
       const because = reason === "" ? "" : `; ${reason}`;
-      return `${status.padEnd(7)} ${id.padEnd(width)}  ${setting}${because} (${formatPlace(provenance)})`;
+      return printable(
+        `${status.padEnd(7)} ${id.padEnd(width)}  ${setting}${because} (${formatPlace(provenance)})`,
+      );
     })
     .join("\n");
 }

@@ -2,7 +2,7 @@
  * The gate: facts of each subject, a policy, waivers and a baseline → the report. Pure but for the hash of a fingerprint. What could not
  * be analysed stays in the report as a failure: a subject is never left out silently.
  */
-import { oneLine } from "../profile/report.ts";
+import { printable } from "../printable.ts";
 import { type Baseline, type Entry, knows } from "./baseline.ts";
 import {
   type ActiveRule,
@@ -51,7 +51,7 @@ export function judge<F>(judgement: Judgement<F>): Report {
   const settled = found.map((finding) => settle(finding, judgement));
   return {
     tool,
-    policy: { name: oneLine(policy.name), description: oneLine(policy.description) },
+    policy: { name: printable(policy.name), description: printable(policy.description) },
     rules: [...active, ...own],
     subjects: subjects.map(({ subject, file, notes }) => ({
       subject,
@@ -91,15 +91,15 @@ function toFinding(
   return {
     ...violation,
     // Names of files and variables come from whoever wrote them: none writes to a terminal or starts a line of a log.
-    object: oneLine(violation.object),
-    message: oneLine(violation.message),
+    object: printable(violation.object),
+    message: printable(violation.message),
     rule: { id, title, rationale, remediation, references },
     severity,
     subject,
     state: "new",
     because: "",
-    places: places.map((place): Place => ({ ...place, file: oneLine(relativeTo(base, place.file)) })),
-    fingerprint: fingerprintOf(id, subject, oneLine(violation.object), ordinal),
+    places: places.map((place): Place => ({ ...place, file: printable(relativeTo(base, place.file)) })),
+    fingerprint: fingerprintOf(id, subject, printable(violation.object), ordinal),
   };
 }
 
@@ -107,7 +107,7 @@ function settle<F>(finding: Finding, { waivers, baseline, today }: Judgement<F>)
   const waiver = waivers.find((candidate) => !isExpired(candidate, today) && covers(candidate, finding));
   if (waiver !== undefined) {
     const because = `waived by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`;
-    return { ...finding, state: "waived", because: oneLine(because) };
+    return { ...finding, state: "waived", because: printable(because) };
   }
   const entry = baseline?.entries.find((candidate) => candidate.fingerprint === finding.fingerprint);
   if (entry === undefined) return finding;

@@ -4,8 +4,8 @@
  * starting is safe, because everything it makes carries its supervisor's pid, and that pid is alive.
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { cacheBase, runtimeBase } from "../base-directories.ts";
 import { removeUnusedPolicies } from "./apparmor-use.ts";
 import type { HostFacts } from "./facts.ts";
 import { errorCode } from "./files.ts";
@@ -158,18 +158,16 @@ export interface Places {
 }
 
 export function defaultPlaces(facts: HostFacts): Places {
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  const cache = process.env["XDG_CACHE_HOME"];
-  const runtimeBase = runtime?.startsWith("/") === true ? runtime : null;
-  const cacheBase = cache?.startsWith("/") === true ? cache : join(homedir(), ".cache");
+  const runtime = [runtimeBase()].filter((each) => each !== null);
+  const cache = [cacheBase()].filter((each) => each !== null);
   return {
     cgroupRoots: ["/sys/fs/cgroup"],
     privateDirectories: [
-      ...(runtimeBase === null ? [] : [join(runtimeBase, "sandbox")]),
+      ...runtime.map((base) => join(base, "sandbox")),
       ...(facts.user.uid === 0 ? ["/run/sandbox", "/var/cache/sandbox"] : []),
-      join(cacheBase, "sandbox"),
+      ...cache.map((base) => join(base, "sandbox")),
     ],
-    sharedDirectories: [...(runtimeBase === null ? [] : [runtimeBase]), "/dev/shm", "/tmp", cacheBase],
+    sharedDirectories: [...runtime, "/dev/shm", "/tmp", ...cache],
   };
 }
 

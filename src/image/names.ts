@@ -4,6 +4,8 @@
  */
 import { isUtf8 } from "node:buffer";
 
+export { printable } from "../printable.ts";
+
 /** Text of a name. Bytes that are no UTF-8 become lone surrogates U+DC80..U+DCFF, so that different names stay different. */
 export function decodeName(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString("utf8");
@@ -24,16 +26,4 @@ function sequenceLength(bytes: Buffer, at: number): number {
   for (let length = 1; length <= 4 && at + length <= bytes.length; length++)
     if (isUtf8(bytes.subarray(at, at + length))) return length;
   return 0;
-}
-
-/** Marks that reorder or hide text (the "Trojan Source" class), and separators of lines. */
-const HIDDEN = /[\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]|\p{Cc}|\p{Cs}/gu;
-
-/** The same text with everything that a terminal or a reader could be fooled by escaped as \xNN or \u{NNNN}. */
-export function printable(text: string): string {
-  return text.replaceAll(HIDDEN, (unit) => {
-    const code = unit.charCodeAt(0);
-    if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-  });
 }

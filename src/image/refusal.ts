@@ -2,8 +2,9 @@
  * Why reading an image stopped. Thrown where it is found, deep in a stream; caught once, at the edge (read-image.ts), where it becomes
  * a Problem. What is between adds the place.
  */
+
+import { printable } from "../printable.ts";
 import type { Problem, ProblemKind } from "../problems.ts";
-import { printable } from "./names.ts";
 
 export type ImageProblemKind = Extract<ProblemKind, `image-${string}`>;
 

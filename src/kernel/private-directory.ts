@@ -5,9 +5,11 @@
  */
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
+  fchmodSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -18,17 +20,14 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheBase, type Environment } from "../base-directories.ts";
 
-/** /var/cache/sandbox for root, else `sandbox` in the XDG cache directory. */
-export function cacheDirectory(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): string {
+/** /var/cache/sandbox for root, else `sandbox` in the XDG cache directory; null where there is none. */
+export function cacheDirectory(environment: Environment = process.env): string | null {
   if (process.geteuid?.() === 0) return "/var/cache/sandbox";
-  const xdg = environment["XDG_CACHE_HOME"];
-  // The XDG specification: a relative path is to be ignored.
-  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "sandbox");
+  const base = cacheBase(environment);
+  return base === null ? null : join(base, "sandbox");
 }
 
 /** The bytes of a file of at most `limit` bytes, or null when there is none that only we could have written. */
@@ -64,6 +63,7 @@ export function writePrivate(
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
       const fd = openSync(temporary, flags, 0o600);
       try {
+        fchmodSync(fd, 0o600);
         // On a full disk the count is short and there is no error.
         const whole = writeSync(fd, content) === content.length;
         if (whole) renameSync(temporary, `${base}/${name}`);
@@ -126,7 +126,10 @@ function within<T>(directory: string, use: (base: string) => T, create = false):
 function make(directory: string): void {
   const parent = dirname(directory);
   if (parent !== directory && !existsSync(parent)) make(parent);
-  if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
+  if (existsSync(directory)) return;
+  mkdirSync(directory, { mode: 0o700 });
+  // Whatever the caller's umask has taken away.
+  chmodSync(directory, 0o700);
 }
 
 function isFileSystemError(error: unknown): boolean {

@@ -8,14 +8,16 @@ import {
   accessSync,
   closeSync,
   constants,
+  fchmodSync,
   mkdtempSync,
   openSync,
   rmdirSync,
   statfsSync,
   unlinkSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cacheBase, runtimeBase } from "../base-directories.ts";
 import { errorCode } from "./errors.ts";
 
 /** __O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node names no such constant. The same on x86-64; aarch64 swaps O_DIRECTORY. */
@@ -30,7 +32,7 @@ const found: { plain: string | null; executable: string | null } = { plain: null
  * A new, empty file opened read-write that no path leads to. O_EXCL also keeps linkat(2) from ever giving it a name.
  *
  * Throws the system's error of the last directory tried when none is writable, or, for an executable file,
- * when every writable one is mounted noexec.
+ * one that names the directories which are mounted noexec.
  */
 export function openAnonymousFile(purpose: "plain" | "executable", mode: number): number {
   const remembered = found[purpose];
@@ -38,27 +40,35 @@ export function openAnonymousFile(purpose: "plain" | "executable", mode: number)
     const fd = tryDirectory(remembered, purpose, mode);
     if (typeof fd === "number") return fd;
   }
-  let failure: unknown = null;
-  for (const directory of candidates()) {
+  const tried = candidates();
+  const failures: unknown[] = [];
+  for (const directory of tried) {
     const fd = tryDirectory(directory, purpose, mode);
     if (typeof fd === "number") {
       found[purpose] = directory;
       return fd;
     }
-    failure = fd;
+    failures.push(fd);
   }
-  throw failure;
+  const noexec = tried.filter((_, index) => failures[index] instanceof NoExec);
+  throw noexec.length > 0 ? new NoExec(noexec) : failures.at(-1);
+}
+
+/** What can be written there cannot be executed. A system error to whoever looks at errors by their code. */
+class NoExec extends Error {
+  readonly code = "EACCES";
+  readonly syscall = "access";
+  constructor(directories: readonly string[]) {
+    super(
+      `EACCES: no directory takes the launcher: ${directories.join(", ")} cannot execute files (mounted noexec?); ` +
+        "point XDG_RUNTIME_DIR to a directory of yours on a file system that can",
+    );
+  }
 }
 
 /** Memory first: nothing to write back, and shared mappings of a disk file would dirty its journal. */
 function candidates(): readonly string[] {
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  const all = [
-    ...(runtime?.startsWith("/") ? [runtime] : []),
-    "/dev/shm",
-    tmpdir(),
-    join(homedir(), ".cache"),
-  ];
+  const all = [runtimeBase(), "/dev/shm", tmpdir(), cacheBase()].filter((each) => each !== null);
   return [...all.filter(isMemory), ...all.filter((directory) => !isMemory(directory))];
 }
 
@@ -78,14 +88,15 @@ function tryDirectory(directory: string, purpose: "plain" | "executable", mode: 
   } catch (error) {
     return error;
   }
-  if (purpose === "plain") return fd;
   try {
+    // Whatever the caller's umask has taken away.
+    fchmodSync(fd, mode);
     // access(2) with X_OK looks at the mount too: EACCES on a noexec one.
-    accessSync(`/proc/self/fd/${fd}`, constants.X_OK);
+    if (purpose === "executable") accessSync(`/proc/self/fd/${fd}`, constants.X_OK);
     return fd;
   } catch (error) {
     closeSync(fd);
-    return error;
+    return errorCode(error) === "EACCES" ? new NoExec([directory]) : error;
   }
 }
 

@@ -1,8 +1,8 @@
 /** Results of profile tests as TAP 14 (testanything.org) and JUnit XML. Pure. */
 import { escapeXml } from "../gate/formats/junit.ts";
 import { formatPlaceOf } from "../gate/formats/shared.ts";
+import { printable } from "../printable.ts";
 import { formatProblem, type Problem } from "../problems.ts";
-import { oneLine } from "../profile/report.ts";
 import type { CaseResult } from "./run.ts";
 
 export interface FileResult {
@@ -20,13 +20,13 @@ export function toTap(files: readonly FileResult[]): string {
   const lines: string[] = [];
   let number = 0;
   // A description ends at a #, which begins a directive.
-  const text = (words: string): string => oneLine(words).replaceAll("\\", "\\\\").replaceAll("#", "\\#");
+  const text = (words: string): string => printable(words).replaceAll("\\", "\\\\").replaceAll("#", "\\#");
   for (const { file, results, problems } of files) {
     for (const problem of problems) {
       number += 1;
       lines.push(
         `not ok ${number} - ${text(file)}: could not be run`,
-        `  # ${oneLine(formatProblem(problem))}`,
+        `  # ${printable(formatProblem(problem))}`,
       );
     }
     for (const result of results) {
@@ -34,7 +34,7 @@ export function toTap(files: readonly FileResult[]): string {
       const passed = result.failure === "";
       lines.push(`${passed ? "ok" : "not ok"} ${number} - ${text(file)}: ${text(result.test.name)}`);
       if (!passed)
-        lines.push(`  # at ${formatPlaceOf(result.test.place)}`, `  # got: ${oneLine(why(result))}`);
+        lines.push(`  # at ${formatPlaceOf(result.test.place)}`, `  # got: ${printable(why(result))}`);
     }
   }
   return ["TAP version 14", `1..${number}`, ...lines].join("\n");

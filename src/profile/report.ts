@@ -1,4 +1,5 @@
 /** Collects problems of one merged profile and gives each its place. */
+import { printable } from "../printable.ts";
 import type { Problem, ProblemKind, Provenance } from "../problems.ts";
 import { nearest } from "./nearest.ts";
 import { keyOrigin, type Node, nearestNode, toProvenance } from "./tree.ts";
@@ -46,7 +47,7 @@ export class Report {
       kind,
       where: this.#where(pointer, details.key),
       pointer: shortPointer(pointer),
-      message: oneLine(message),
+      message: printable(message),
       ...(details.expected === undefined ? {} : { expected: details.expected }),
       ...(details.suggestion === undefined ? {} : { suggestion: details.suggestion }),
       ...(details.hint === undefined ? {} : { hint: details.hint }),
@@ -64,14 +65,6 @@ export class Report {
     const origin = key ? keyOrigin(this.#root, pointer) : nearestNode(this.#root, pointer).origin;
     return toProvenance(origin, shortPointer(pointer));
   }
-}
-
-/** Control characters escaped: a message is one line, and no profile writes to anyone's terminal. */
-export function oneLine(message: string): string {
-  return message.replace(
-    /[\p{Cc}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /** A hostile key may be as long as the file. */

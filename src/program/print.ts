@@ -1,8 +1,9 @@
 /**
  * A launch plan for people: every decision with its origin, then every step in the order of the launch, each with the reason why.
- * Pure; the same plan prints the same text.
+ * Pure; the same plan prints the same text. A path in it forges no line and reaches no terminal as anything but text.
  */
 import type { Decision, LaunchPlan } from "../compile/plan.ts";
+import { printable } from "../printable.ts";
 import { formatPlace } from "../problems.ts";
 import { type Operand, ROLES, type Role, roleProgram, type Step, type TextPart } from "./program.ts";
 
@@ -18,7 +19,8 @@ export interface PrintOptions {
 }
 
 export function printPlan(plan: LaunchPlan, { color }: PrintOptions): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = (code: number, text: string): string =>
+    color ? `\u001b[${code}m${printable(text)}\u001b[0m` : printable(text);
   const constants = new Map(plan.program.data.map((entry) => [entry.name, showConstant(entry)]));
   const lines = [
     paint(1, `Decisions of profile ${plan.spec.name}`),
@@ -30,11 +32,13 @@ export function printPlan(plan: LaunchPlan, { color }: PrintOptions): string {
     lines.push("", paint(1, `Steps of ${ROLE_TITLES[role]}`));
     for (const step of roleProgram(plan.program, role).steps) {
       if (step.kind === "label") {
-        lines.push(`     ${step.name}:`);
+        lines.push(`     ${printable(step.name)}:`);
         continue;
       }
       number += 1;
-      lines.push(`${String(number).padStart(4)} ${printStep(step, constants)}${paint(2, `  # ${step.why}`)}`);
+      lines.push(
+        `${String(number).padStart(4)} ${printable(printStep(step, constants))}${paint(2, `  # ${step.why}`)}`,
+      );
     }
   }
   return lines.join("\n");
@@ -45,7 +49,8 @@ function printDecision(decision: Decision, paint: (code: number, text: string) =
     decision.status
   ];
   const reason = decision.reason === "" ? "" : ` (${decision.reason})`;
-  return `${mark} ${decision.id}: ${decision.setting}${reason}  ${paint(2, `[${formatPlace(decision.provenance)}]`)}`;
+  const what = printable(`${decision.id}: ${decision.setting}${reason}`);
+  return `${mark} ${what}  ${paint(2, `[${formatPlace(decision.provenance)}]`)}`;
 }
 
 type Constants = ReadonlyMap<string, string>;

@@ -54,7 +54,7 @@ describe("show", () => {
     log.close();
     appendFileSync(file, "{}\nabc");
     const text = (await show(file)).join("\n");
-    expect(text).toContain("\\u{1b}[2Jx\\u{a}y\\u{202e}");
+    expect(text).toContain("\\x1b[2Jx\\x0ay\\u{202e}");
     expect(text).toContain("line 2 is malformed");
     expect(text).toContain("line 3 is torn");
   });

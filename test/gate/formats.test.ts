@@ -207,7 +207,7 @@ describe("github", () => {
     expect(lines[1]).toMatch(
       /^::error file=fruit\.json,line=5,col=3,title=There are no spots \(no-spots\)::fruit\.json: it has a /,
     );
-    expect(lines[1]).toContain("%250A\\u000a::error::x");
+    expect(lines[1]).toContain("%250A\\x0a::error::x");
   });
 
   it("stays within ten annotations of a level, and says where the rest is", () => {

@@ -128,7 +128,7 @@ describe("results", () => {
     expect(lines.slice(0, 3)).toEqual([
       "TAP version 14",
       "1..2",
-      "not ok 1 - a\\#b.json: x \\# TODO <&\\\\u000a",
+      "not ok 1 - a\\#b.json: x \\# TODO <&\\\\x0a",
     ]);
     expect(lines.at(-1)).toBe("ok 2 - a\\#b.json: bpf(): deny");
   });

@@ -3,6 +3,7 @@
  * not. Takes a resolved profile, what is mounted and what the filter lets through; gives the same text for the same input. Stands for the
  * payload alone: nothing enters it but by the launcher's word at execve.
  */
+import { printable } from "../../printable.ts";
 import { locate } from "../../profile/provenance.ts";
 import type { ResolvedProfile } from "../../profile/spec.ts";
 import { type Admits, admittedBy } from "../seccomp/admits.ts";
@@ -59,8 +60,6 @@ function describe(profile: ResolvedProfile, { pointer, why, rules }: RuleGroup):
   const head = printable(`  # ${why} (${placeOf(locate(profile, pointer), pointer)})`);
   return `${[head, ...rules.map((rule) => `  ${rule}`)].join("\n")}\n`;
 }
-
-const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, "?");
 
 /** Names of profiles are taken by parsers and shells: letters, digits and dashes. */
 const slug = (name: string): string =>

@@ -2,6 +2,7 @@
  * Text of a module in SELinux's Common Intermediate Language. Takes statements as they stand; gives indented lines, each group of
  * them under a comment that says what it is for and which line of the profile asked. Pure; knows no rule.
  */
+import { printable } from "../../printable.ts";
 
 /** Statements that belong together, and why they are there. */
 export interface CilGroup {
@@ -35,7 +36,7 @@ export function block(name: string, groups: readonly CilGroup[]): string {
 
 /** One line, whatever is in it: a path of a profile may hold a line break, and what follows that would be a statement. */
 export function note(comment: string): string {
-  return `; ${comment.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?")}`;
+  return `; ${printable(comment)}`;
 }
 
 function indent(text: string): string {

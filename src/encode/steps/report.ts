@@ -2,9 +2,11 @@
  * `report`: one line per failure on descriptor 2, for launchers that nobody supervises. The texts are made here and
  * kept in the read-only data; at run time they are only looked up.
  */
+import { printable } from "../../printable.ts";
 import { ERRNO } from "../../program/errno.ts";
 import { FLAGS, HEADER, MEMORY_BASE } from "../../program/program.ts";
 import type { ActiveStep, Context, StepOf } from "../context.ts";
+import type { Machine } from "../machine.ts";
 import { utf8Length } from "../rodata.ts";
 import { APPEND, APPEND_DECIMAL } from "../routines.ts";
 
@@ -83,14 +85,11 @@ export function lowerReport(context: Context): void {
   m.release(size);
 }
 
-/** Like `sandbox: mount /usr read-only: open_tree /usr: `; control characters in it as \xNN. */
+/** Like `sandbox: mount /usr read-only: open_tree /usr: `. */
 function describe(step: ActiveStep): string {
   const call = step.kind === "call" ? step.call : step.kind;
   const target = (step.kind === "call" || step.kind === "expect") && step.target ? ` ${step.target}` : "";
-  return `sandbox: ${step.why}: ${call}${target}: `.replace(
-    /\p{Cc}/gu,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return printable(`sandbox: ${step.why}: ${call}${target}: `);
 }
 
 /** Append the text number `index + bias` of a table. */
@@ -130,6 +129,24 @@ function appendErrno(context: Context, field: number): void {
   m.label(done);
 }
 
+/** Of the text from `from` to the cursor, control characters become "?": a command's name must not drive a terminal. */
+function hideControls(m: Machine, from: "s4"): void {
+  const [next, hide, shown, done] = [m.fresh(), m.fresh(), m.fresh(), m.fresh()];
+  m.move("a0", from);
+  m.label(next);
+  m.branch("aboveEqual", "a0", "s1", done);
+  m.load("r", 1, "a0", 0);
+  m.branchImmediate("below", "r", 0x20n, hide);
+  m.branchImmediate("notEqual", "r", 0x7fn, shown);
+  m.label(hide);
+  m.immediate("r", 0x3fn);
+  m.store(1, "a0", 0, "r");
+  m.label(shown);
+  m.addImmediate("a0", 1);
+  m.jump(next);
+  m.label(done);
+}
+
 function appendName(context: Context, step: StepOf<"exec">, text: (value: string) => string): void {
   const m = context.machine;
   if (step.path !== null) {
@@ -150,6 +167,8 @@ function appendName(context: Context, step: StepOf<"exec">, text: (value: string
   m.load("a0", 8, "base", 16);
   m.move("a1", "a0");
   m.addImmediate("a1", NAME_SHOWN);
+  m.move("s4", "s1");
   m.call(APPEND);
+  hideControls(m, "s4");
   m.label(done);
 }
