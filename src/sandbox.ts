@@ -21,6 +21,7 @@ import { claimIds } from "./id-ranges.ts";
 import { launch } from "./launch/launch.ts";
 import type { Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
+import type { FileRecord } from "./launch/record-files.ts";
 import { type LaunchRequest, type PreparedLaunch, prepareSheet } from "./launch/request.ts";
 import { makeRunId } from "./launch/run-id.ts";
 import { unstarted } from "./launch/unstarted.ts";
@@ -60,6 +61,8 @@ export interface RunOptions {
   /** Wall time of this run, such as "5s", or seconds; the shorter of this and the profile's holds. */
   readonly timeout?: string | number;
   readonly signal?: AbortSignal;
+  /** Record which files of the root directory are opened: `files` of the outcome. Needs a root of type "directory", and Linux 6.5. */
+  readonly recordFiles?: boolean;
   /** For a command line: pass on this process's signals and take part in job control. */
   readonly forwardSignals?: boolean;
 }
@@ -172,8 +175,14 @@ class PreparedSandbox implements Sandbox {
   ): Promise<Outcome> {
     this.#clean();
     const runId = makeRunId();
+    const record = options.recordFiles === true ? await this.#recordFiles() : null;
     const log = new RunLog(this.#audit, this.#preparation, this.#redactor, runId);
-    log.start(argv, variant);
+    try {
+      log.start(argv, variant);
+    } catch (error) {
+      await record?.stop(false);
+      throw error;
+    }
     const { stdin } = options;
     const started = await launch({
       prepared: variant.prepared,
@@ -202,9 +211,36 @@ class PreparedSandbox implements Sandbox {
       (error: unknown): Ending => ({ outcome: unstarted(runId, "cancelled", null), error }),
     );
     const { write } = this.#preparation.brief.spec.filesystem;
-    const outcome = log.end(nameWriter(started.outcome, write), variant.prepared.plan.decisions);
+    const files = await record?.stop(started.outcome.launchError === null && !("error" in started));
+    const ended = { ...nameWriter(started.outcome, write), ...(files === undefined ? {} : { files }) };
+    const outcome = log.end(ended, variant.prepared.plan.decisions);
     if ("error" in started) throw started.error;
     return outcome;
+  }
+
+  /** Begins the record, or says why there can be none: a run whose record was asked for is not run without. */
+  async #recordFiles(): Promise<FileRecord> {
+    const { brief, host } = this.#preparation;
+    const { root, write } = brief.spec.filesystem;
+    const where: Provenance = { kind: "option", option: "recordFiles" };
+    const refuse = (message: string, hint: string): ProfileError =>
+      new ProfileError([{ kind: "host-cannot", where, pointer: "/filesystem/root", message, hint }]);
+    if (root.type !== "directory")
+      throw refuse(
+        `the root is ${root.type}, and opened files are recorded in a root directory only`,
+        "give one with --rootfs",
+      );
+    const { major, minor } = host.kernel;
+    if (major < FIRST_KERNEL.major || (major === FIRST_KERNEL.major && minor < FIRST_KERNEL.minor))
+      throw refuse(
+        `Linux ${host.kernel.release} does not tell which files an overlay opens`,
+        `record on Linux ${FIRST_KERNEL.major}.${FIRST_KERNEL.minor} or later`,
+      );
+    const { recordFiles } = await import("./launch/record-files.ts");
+    const kept = typeof write === "object" ? write.directory : null;
+    const record = recordFiles(root.path, kept);
+    if ("reason" in record) throw refuse(`opened files cannot be recorded: ${record.reason}`, record.hint);
+    return record;
   }
 
   close(): void {
@@ -313,6 +349,9 @@ class PreparedSandbox implements Sandbox {
     if (host.lsm.apparmor?.load.available === true) removeUnusedPolicies();
   }
 }
+
+/** From here on opening a file of an overlay is seen on the directory below it ("ovl: enable fsnotify events on underlying real files"). */
+const FIRST_KERNEL = { major: 6, minor: 5 } as const;
 
 type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; readonly error: unknown };
 

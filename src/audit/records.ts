@@ -4,9 +4,10 @@
  * Takes: decisions, host facts, outcomes, and a redactor, so that no secret gets past this point.
  * Gives: plain data, one object per record, as in audit-record.schema.json. Must never: touch a file or a clock.
  */
+import { hash } from "node:crypto";
 import type { Decision } from "../compile/plan.ts";
 import type { HostFacts } from "../host/facts.ts";
-import type { Enforcement, LaunchErrorData, Outcome, Reason, Usage } from "../launch/outcome.ts";
+import type { Enforcement, LaunchErrorData, OpenedFiles, Outcome, Reason, Usage } from "../launch/outcome.ts";
 import type { Provenance } from "../problems.ts";
 import type { ResolvedProfile, Status } from "../profile/spec.ts";
 import type { Redactor } from "./redact.ts";
@@ -21,6 +22,7 @@ export const RECORD_KINDS = [
   "enforcement",
   "running",
   "limit",
+  "files",
   "outcome",
   "run-end",
   "log-repaired",
@@ -106,6 +108,19 @@ export interface LimitRecord {
   readonly ended: boolean;
 }
 
+/** Which files of the root were opened, when that was recorded: how many and a digest of the list, which the report has. */
+export interface FilesRecord {
+  readonly kind: "files";
+  /** The root directory on the host. */
+  readonly root: string;
+  readonly opened: number;
+  /** SHA-256 of the list as JSON, as the report has it. */
+  readonly sha256: string;
+  readonly complete: boolean;
+  /** Why it is not complete. */
+  readonly missed: readonly string[];
+}
+
 export interface OutcomeRecord {
   readonly kind: "outcome";
   readonly reason: Reason;
@@ -165,6 +180,7 @@ export type AuditRecord =
   | EnforcementRecord
   | RunningRecord
   | LimitRecord
+  | FilesRecord
   | OutcomeRecord
   | RunEnd
   | LogRepaired
@@ -310,6 +326,17 @@ export function recordRunning(elapsed: number, monitor: number): RunningRecord {
   return { kind: "running", elapsed, monitor };
 }
 
+function recordOpened({ root, opened, complete, missed }: OpenedFiles, redactor: Redactor): FilesRecord {
+  return {
+    kind: "files",
+    root: redactor.text(root),
+    opened: opened.length,
+    sha256: hash("sha256", JSON.stringify(opened)),
+    complete,
+    missed: missed.map((reason) => redactor.text(reason)),
+  };
+}
+
 /** The limit behind a reason; null when it is none. Exhaustive, so a new reason has to be placed. */
 const LIMIT_OF: Readonly<Record<Reason, Limit | null>> = {
   exited: null,
@@ -345,7 +372,7 @@ export function recordLimits(outcome: Pick<Outcome, "reason" | "usage">): readon
 }
 
 /**
- * All that is to be said when a run is over: failed step, read-back, limits, outcome, summary; in that order.
+ * All that is to be said when a run is over: failed step, read-back, limits, opened files, outcome, summary; in that order.
  * @param decisions the plan's, for the summary
  * @param exitStatus what the tool will exit with
  */
@@ -356,7 +383,7 @@ export function recordEnd(
   redactor: Redactor,
 ): readonly AuditRecord[] {
   const limits = recordLimits(outcome);
-  const { reason, exitCode, signal, usage, enforcement, launchError } = outcome;
+  const { reason, exitCode, signal, usage, enforcement, launchError, files } = outcome;
   const byStatus: Record<Status, number> = { full: 0, partial: 0, none: 0 };
   for (const decision of decisions) byStatus[decision.status] += 1;
   const enforced = enforcement.filter(({ matches }) => matches).length;
@@ -364,6 +391,7 @@ export function recordEnd(
     ...(launchError === null ? [] : [recordStep(launchError, "failed", redactor)]),
     ...enforcement.map((read) => recordEnforcement(read, redactor)),
     ...limits,
+    ...(files === undefined ? [] : [recordOpened(files, redactor)]),
     { kind: "outcome", reason, exitCode, signal, usage },
     {
       kind: "run-end",

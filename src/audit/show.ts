@@ -141,6 +141,8 @@ function describeRecord(record: Readonly<Record<string, unknown>>): string {
       return `for ${get("elapsed")} ms, monitor ${get("monitor")}`;
     case "limit":
       return `${get("limit")}, ${get("times")} times${record["ended"] === true ? ", ended the run" : ""}`;
+    case "files":
+      return `${get("opened")} opened in ${get("root")}${record["complete"] === true ? "" : `, not all: ${json(record["missed"])}`}`;
     case "outcome":
       return `${get("reason")}, exit ${json(record["exitCode"])}, signal ${json(record["signal"])}, ${json(record["usage"], "wallTime")} ms`;
     case "run-end":

@@ -27,6 +27,10 @@ export function runCommand(finish: (status: number) => void): Command {
     )
     .option("--audit <FILE|->", "append the audit log to this file, or - for stderr")
     .option("--report <FILE>", "write the outcome as JSON to this file")
+    .option(
+      "--record-files",
+      "list in the report which files of the --rootfs directory are opened (Linux 6.5 and later)",
+    )
     .option("--verbose", "say what was decided, what is less than full first, and what was used")
     .option("-q, --quiet", "say nothing about limits that were hit")
     .argument("[CMD]", "command to run: a path, or a name that is looked up in PATH inside")
@@ -46,6 +50,10 @@ export function runCommand(finish: (status: number) => void): Command {
       "sandbox run --rootfs ./rootfs --write ephemeral -e LANG=C.UTF-8 -- /bin/sh",
       "a root file system of one's own",
     ],
+    [
+      "sandbox run --rootfs ./rootfs --record-files --report used.json -- /app",
+      "which files of an image are used; for sandbox check image --evidence",
+    ],
     ["sandbox run --set /resources/openFiles=64 --report outcome.json -- ./untrusted", "override any field"],
   );
 }
@@ -53,6 +61,7 @@ export function runCommand(finish: (status: number) => void): Command {
 interface RunFlags {
   readonly audit?: string;
   readonly report?: string;
+  readonly recordFiles?: true;
   readonly verbose?: true;
   readonly quiet?: true;
 }
@@ -64,6 +73,8 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   const report = flags.report === undefined ? null : await reportFile(flags.report, problems);
   if (flags.audit === "") problems.push(flagProblem("--audit", "the path is empty", "a file, or -"));
   if (flags.verbose && flags.quiet) problems.push(flagProblem("--quiet", "contradicts --verbose"));
+  if (flags.recordFiles && flags.report === undefined)
+    problems.push(flagProblem("--record-files", "there is no report to list files in", "--report FILE"));
   if (argv.length === 0) problems.push(commandMissing("run"));
 
   // Of the library only what a run needs: all of it takes milliseconds to load.
@@ -84,6 +95,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
         stdout: "inherit",
         stderr: "inherit",
         forwardSignals: true,
+        ...(flags.recordFiles ? { recordFiles: true } : {}),
       });
       const status = exitStatus(outcome, (name) => signalNumber(name) ?? 0);
       if (report !== null) await writeReport(report, { exitStatus: status, ...outcome });

@@ -73,6 +73,18 @@ export interface DegradedStep {
   readonly target: string;
 }
 
+/** Files of the root that were opened during a run, where that was asked for; see record-files.ts for what is seen. */
+export interface OpenedFiles {
+  /** The root directory on the host. */
+  readonly root: string;
+  /** Paths from the root, with leading "/", links resolved, sorted. */
+  readonly opened: readonly string[];
+  /** Whether every open that can be seen was. */
+  readonly complete: boolean;
+  /** Why not. */
+  readonly missed: readonly string[];
+}
+
 export interface Outcome {
   readonly runId: string;
   /** The payload's exit status, null when a signal ended it or it never ran. */
@@ -85,6 +97,8 @@ export interface Outcome {
   readonly enforcement: readonly Enforcement[];
   /** Absent from an outcome made before there was a launch. */
   readonly degraded?: readonly DegradedStep[];
+  /** Present when it was asked for. */
+  readonly files?: OpenedFiles;
   /** Captured bytes as UTF-8, or null when passed through or streamed. */
   readonly stdout: string | null;
   readonly stderr: string | null;

@@ -129,6 +129,7 @@ export const OUTCOME: Outcome = {
     { decision: "namespaces.user", expected: "own", actual: "own", matches: true, status: "full" },
     { decision: "resources.memory", expected: "4096", actual: "max", matches: false, status: "none" },
   ],
+  files: { root: "/srv/root", opened: ["/bin/app", "/etc/x"], complete: false, missed: ["some were lost"] },
   stdout: null,
   stderr: null,
 };

@@ -4,7 +4,16 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { hash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { findClosure } from "../../src/host/closure.ts";
@@ -104,3 +113,76 @@ describe.each(USERS)("a profile of an image, used by %s,", (user) => {
     expect(ran.stderr).toMatch(/Read-only file system/);
   });
 });
+
+describe.each(USERS)("files opened by a run of %s", (user) => {
+  it("are listed whether executed, loaded, read or written, under their own names, and nothing else is", async () => {
+    const { rootfs } = prepare(user, ["/bin/dash", "/bin/cat", "/bin/ls"], {});
+    writeFileSync(join(rootfs, "bin/script"), "#!/bin/dash\ntest -e /etc/motd; exec cat /etc/link/read\n");
+    mkdirSync(join(rootfs, "deep/er"), { recursive: true });
+    writeFileSync(join(rootfs, "deep/er/read"), "here\n");
+    writeFileSync(join(rootfs, "deep/changed"), "before\n");
+    writeFileSync(join(rootfs, "deep/removed"), "");
+    symlinkSync("../deep/er", join(rootfs, "etc/link"));
+    execFileSync("chmod", ["-R", "a+rwX", join(rootfs, "bin"), join(rootfs, "deep")]);
+    chmodSync(join(rootfs, "bin/script"), 0o755);
+    giveTo(user, rootfs);
+    const flags = ["--rootfs", rootfs, "--record-files", "--write", "ephemeral", "-e", "PATH=/bin"];
+    // What nobody inside owns cannot be copied to be changed: root's payload is nobody's.
+    const writes = user === "user" ? "echo x >> /deep/changed; echo > /deep/new; cat /deep/new;" : "";
+    const script = `/bin/script; ${writes} ls /deep`;
+    const ran = await sandbox(user, ["/bin/dash", "-c", script], { flags });
+    expect(ran.stdout).toBe(
+      user === "user" ? "here\n\nchanged\ner\nnew\nremoved\n" : "here\nchanged\ner\nremoved\n",
+    );
+    const { opened = [], ...rest } = ran.report?.files ?? {};
+    expect(rest).toEqual({ root: rootfs, complete: true, missed: [] });
+    const isLibrary = (path: string): boolean => /\.so(?:\.|$)/.test(path);
+    expect(opened.filter((path) => !isLibrary(path))).toEqual(
+      [
+        ...["/bin/cat", "/bin/dash", "/bin/ls", "/bin/script"],
+        ...(user === "user" ? ["/deep/changed"] : []),
+        "/deep/er/read",
+      ].map((path) => realInside(rootfs, path)),
+    );
+    expect(opened.some((path) => /\/libc\.so/.test(path))).toBe(true);
+    expect(ran.audit.filter(({ kind }) => kind === "files")).toMatchObject([
+      { root: rootfs, opened: opened.length, sha256: hash("sha256", JSON.stringify(opened)), complete: true },
+    ]);
+    expect(readFileSync(join(rootfs, "deep/changed"), "utf8")).toBe("before\n");
+  });
+
+  it("are listed when the run is killed, and the payload has no descriptor of the record", async () => {
+    const { rootfs } = prepare(user, ["/bin/dash", "/bin/ls"], {});
+    const flags = ["--rootfs", rootfs, "--record-files", "-e", "PATH=/bin"];
+    const ran = await sandbox(user, ["/bin/dash", "-c", "ls /proc/self/fd; kill -9 $$"], { flags });
+    expect(ran.stdout.trim().split("\n")).toEqual(["0", "1", "2", "3"]);
+    expect(ran.report).toMatchObject({ signal: "SIGKILL", files: { complete: true } });
+    expect(ran.report?.files?.opened).toContain("/bin/dash");
+  });
+
+  it("cannot be recorded without a root directory or a report, and then nothing runs", async () => {
+    const ran = await sandbox(user, ["/bin/true"], { flags: ["--record-files"] });
+    expect(ran.code).toBe(125);
+    expect(ran.stderr).toMatch(/opened files are recorded in a root directory only; give one with --rootfs/);
+    const { rootfs } = prepare(user, ["/bin/dash"], {});
+    const without = await tool(user, [
+      "run",
+      "--rootfs",
+      rootfs,
+      "--record-files",
+      "--",
+      "/bin/dash",
+      "-c",
+      "echo ran",
+    ]);
+    expect({ code: without.code, stdout: without.stdout }).toEqual({ code: 125, stdout: "" });
+    expect(without.stderr).toMatch(
+      /--record-files: there is no report to list files in; expected --report FILE/,
+    );
+  });
+});
+
+/** The path without links, as the root has it. */
+function realInside(rootfs: string, path: string): string {
+  return realpathSync(join(rootfs, path)).slice(realpathSync(rootfs).length);
+}

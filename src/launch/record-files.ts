@@ -1,0 +1,181 @@
+/**
+ * Which files of a root directory are opened during a run. Watches every directory of it before the launch, from outside: the payload has
+ * no descriptor of the watch, and nothing to turn off. What overlayfs opens below a sandbox's root are these files (Linux 6.5 and later).
+ *
+ * Seen: every open, also by execve(2) and by the loader for mmap(2); under the file's own name, whatever links led there. Not seen: looking
+ * without opening (stat, readlink, access); files on mounts of the sandbox's own; files that it made itself. Whoever else opens files in
+ * the directory meanwhile is seen as well. What is lost, because more happened than the kernel keeps, is said.
+ */
+import { closeSync, type Dirent, lstatSync, read, readdirSync, realpathSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { promisify } from "node:util";
+import { decodeName } from "../image/names.ts";
+import {
+  EVENT_BYTES,
+  IN_IGNORED,
+  IN_ISDIR,
+  IN_Q_OVERFLOW,
+  type Inotify,
+  openInotify,
+} from "../kernel/inotify.ts";
+import type { OpenedFiles } from "./outcome.ts";
+
+/** Why there can be no record. */
+export interface NoRecord {
+  readonly reason: string;
+  readonly hint: string;
+}
+
+export interface FileRecord {
+  /** Ends the watch, after everything that has happened was read. `ran`: something was executed, so something must have been seen. */
+  stop(ran: boolean): Promise<OpenedFiles>;
+}
+
+const BUFFER = 1 << 20;
+const readFrom = promisify(read);
+
+/**
+ * Begins to watch. Before the launch, or what the launch opens first is missed.
+ * @param kept - where earlier runs left what they wrote, which lies above the directory; null where there is no such place.
+ */
+export function recordFiles(directory: string, kept: string | null): FileRecord | NoRecord {
+  const root = realpathSync(directory, "buffer");
+  const inotify = openInotify();
+  if (typeof inotify === "string")
+    return {
+      reason: `the kernel gives no inotify instance (${inotify})`,
+      hint: "raise fs.inotify.max_user_instances",
+    };
+  const names = new Map<number, Buffer>();
+  const closed: string[] = [];
+  if (kept !== null) closed.push(`files that this run or an earlier one wrote to ${kept}`);
+  const problem = watchAll(inotify, root, names, closed);
+  if (problem !== null) {
+    closeSync(inotify.descriptor);
+    return problem;
+  }
+  return new Recording(directory, root, inotify, names, closed);
+}
+
+/** Watches a directory and all below it on the same file system: an overlay shows no other. */
+function watchAll(
+  inotify: Inotify,
+  root: Buffer,
+  names: Map<number, Buffer>,
+  closed: string[],
+): NoRecord | null {
+  const { dev } = lstatSync(root);
+  const rest: Buffer[] = [Buffer.alloc(0)];
+  for (let path = rest.pop(); path !== undefined; path = rest.pop()) {
+    const host = Buffer.concat([root, path]);
+    const watch = inotify.watch(host);
+    if (watch === "ENOSPC")
+      return {
+        reason: `it has more directories than may be watched (${names.size} were)`,
+        hint: "raise fs.inotify.max_user_watches",
+      };
+    if (typeof watch === "string") {
+      closed.push(`/${decodeName(path.subarray(1))} cannot be watched (${watch})`);
+      continue;
+    }
+    names.set(watch, path);
+    for (const entry of entriesOf(host)) {
+      const child = Buffer.concat([path, SLASH, entry.name]);
+      if (entry.isDirectory() && lstatSync(Buffer.concat([root, child])).dev === dev) rest.push(child);
+    }
+  }
+  return null;
+}
+
+const SLASH = Buffer.from("/");
+
+const entriesOf = (directory: Buffer): readonly Dirent<Buffer>[] =>
+  readdirSync(directory, { withFileTypes: true, encoding: "buffer" });
+
+class Recording implements FileRecord {
+  readonly #directory: string;
+  readonly #root: Buffer;
+  readonly #inotify: Inotify;
+  readonly #names: Map<number, Buffer>;
+  readonly #missed: string[];
+  readonly #opened = new Set<string>();
+  readonly #reading: Promise<void>;
+  /** Watches whose end is the end of the record. */
+  readonly #last = new Set<number>();
+  #ended = false;
+
+  constructor(
+    directory: string,
+    root: Buffer,
+    inotify: Inotify,
+    names: Map<number, Buffer>,
+    missed: string[],
+  ) {
+    this.#directory = directory;
+    this.#root = root;
+    this.#inotify = inotify;
+    this.#names = names;
+    this.#missed = missed;
+    this.#reading = this.#read();
+    // Awaited by stop; until then a failure must not count as unhandled.
+    this.#reading.catch(() => undefined);
+  }
+
+  async stop(ran: boolean): Promise<OpenedFiles> {
+    try {
+      // Where the queue is full the event that ends it is lost like any other: then another one is made.
+      while (!this.#ended) {
+        const last = this.#inotify.watch(this.#root);
+        if (typeof last === "string") throw new Error(`inotify_add_watch: ${last}`);
+        this.#last.add(last);
+        this.#inotify.unwatch(last);
+        await Promise.race([this.#reading, wait(20)]);
+      }
+      await this.#reading;
+    } finally {
+      if (this.#ended) closeSync(this.#inotify.descriptor);
+    }
+    if (ran && this.#opened.size === 0)
+      this.#missed.push(
+        "no file was seen, not even the program: this kernel does not tell what overlayfs opens",
+      );
+    return {
+      root: this.#directory,
+      opened: [...this.#opened].toSorted(),
+      complete: this.#missed.length === 0,
+      missed: this.#missed,
+    };
+  }
+
+  /** Waits in a thread of libuv's. The kernel keeps what happens while the main thread is busy, up to a number. */
+  async #read(): Promise<void> {
+    const buffer = Buffer.allocUnsafe(BUFFER);
+    while (!this.#ended) {
+      const { bytesRead } = await readFrom(this.#inotify.descriptor, buffer, 0, BUFFER, null);
+      for (let at = 0; at < bytesRead && !this.#ended; ) {
+        const length = buffer.readUInt32LE(at + 12);
+        const name = buffer.subarray(at + EVENT_BYTES, at + EVENT_BYTES + length);
+        this.#note(buffer.readInt32LE(at), buffer.readUInt32LE(at + 4), name);
+        at += EVENT_BYTES + length;
+      }
+    }
+  }
+
+  #note(watch: number, mask: number, padded: Buffer): void {
+    if ((mask & IN_Q_OVERFLOW) !== 0) {
+      const lost = "more files were opened at a time than the kernel keeps (fs.inotify.max_queued_events)";
+      if (!this.#missed.includes(lost)) this.#missed.push(lost);
+      return;
+    }
+    if ((mask & IN_IGNORED) !== 0) {
+      this.#ended = this.#last.has(watch);
+      return;
+    }
+    const directory = this.#names.get(watch);
+    // Without a name it is the watched directory itself.
+    if ((mask & IN_ISDIR) !== 0 || padded.length === 0 || directory === undefined) return;
+    const end = padded.indexOf(0);
+    const name = end < 0 ? padded : padded.subarray(0, end);
+    this.#opened.add(decodeName(Buffer.concat([directory, SLASH, name])));
+  }
+}

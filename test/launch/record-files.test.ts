@@ -1,0 +1,113 @@
+/** The record of opened files: what the kernel says, under which names, and that nothing is lost without a word. */
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { OpenedFiles } from "../../src/launch/outcome.ts";
+import { recordFiles } from "../../src/launch/record-files.ts";
+
+function scratch(): string {
+  const directory = mkdtempSync(join(tmpdir(), "sandbox-record-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(join(directory, "a/b"), { recursive: true });
+  writeFileSync(join(directory, "a/b/file"), "x");
+  writeFileSync(join(directory, "other"), "y");
+  return directory;
+}
+
+async function recorded(directory: string, use: () => void, ran = true): Promise<OpenedFiles> {
+  const record = recordFiles(directory, null);
+  if ("reason" in record) throw new Error(record.reason);
+  use();
+  return await record.stop(ran);
+}
+
+describe("a record of opened files", () => {
+  test("has what is opened below, under its own name, once", async () => {
+    const root = scratch();
+    symlinkSync("a/b", join(root, "link"));
+    symlinkSync("/etc", join(root, "outside"));
+    linkSync(join(root, "other"), join(root, "a/second"));
+    const files = await recorded(root, () => {
+      readFileSync(join(root, "link/file"));
+      readFileSync(join(root, "a/b/file"));
+      readFileSync(join(root, "a/second"));
+      readFileSync(join(root, "outside/passwd"));
+      statSync(join(root, "other"));
+      readdirSync(join(root, "a"));
+    });
+    expect(files).toEqual({ root, opened: ["/a/b/file", "/a/second"], complete: true, missed: [] });
+  });
+
+  test("has what is executed, and names that are no text", async () => {
+    const root = scratch();
+    const odd = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0x66, 0xff, 0x0a])]);
+    writeFileSync(odd, "z");
+    writeFileSync(join(root, "script"), "#!/bin/sh\n");
+    chmodSync(join(root, "script"), 0o755);
+    const files = await recorded(root, () => {
+      closeSync(openSync(odd, "r"));
+      execFileSync(join(root, "script"));
+    });
+    expect(files.opened).toEqual(["/f\uDCFF\n", "/script"]);
+    expect(JSON.parse(JSON.stringify(files.opened))).toEqual(files.opened);
+  });
+
+  test("ends when nothing happened, and is not complete if something ran all the same", async () => {
+    const root = scratch();
+    expect(await recorded(root, () => undefined, false)).toEqual({
+      root,
+      opened: [],
+      complete: true,
+      missed: [],
+    });
+    const { complete, missed } = await recorded(root, () => undefined);
+    expect(complete).toBe(false);
+    expect(missed).toEqual([expect.stringMatching(/no file was seen, not even the program/)]);
+  });
+
+  test("says that it lost what the kernel did not keep, and ends", async () => {
+    const root = scratch();
+    const most = Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
+    // One event for each, because no two that follow each other are alike; nobody reads while this thread waits.
+    const script = `i=0; while [ $i -lt ${most} ]; do : < a/b/file; : < other; i=$((i+1)); done`;
+    const files = await recorded(root, () => execFileSync("/bin/sh", ["-c", script], { cwd: root }));
+    expect(files.opened).toEqual(["/a/b/file", "/other"]);
+    expect(files.complete).toBe(false);
+    expect(files.missed).toEqual([
+      expect.stringMatching(/more files were opened at a time than the kernel keeps/),
+    ]);
+  });
+
+  test("says which directories it cannot watch", async (context) => {
+    if (process.getuid?.() === 0) context.skip("root can watch all");
+    const root = scratch();
+    chmodSync(join(root, "a"), 0o311);
+    onTestFinished(() => chmodSync(join(root, "a"), 0o755));
+    const files = await recorded(root, () => readFileSync(join(root, "other")));
+    expect(files).toMatchObject({ complete: false, missed: ["/a cannot be watched (EACCES)"] });
+  });
+
+  test("leaves no descriptor", async () => {
+    const root = scratch();
+    const count = () => readdirSync("/proc/self/fd").length;
+    await recorded(root, () => undefined, false);
+    const before = count();
+    await recorded(root, () => readFileSync(join(root, "other")));
+    expect(count()).toBe(before);
+  });
+});
