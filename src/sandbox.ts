@@ -9,6 +9,7 @@ import { isatty } from "node:tty";
 import { type AuditLog, openAudit } from "./audit/log.ts";
 import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
+import { checkCommand, checkVariables } from "./check-command.ts";
 import { WRITES_LOCK_STEP } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
 import type { Decision, LaunchPlan, SupervisorPlan } from "./compile/plan.ts";
@@ -144,6 +145,7 @@ class PreparedSandbox implements Sandbox {
   async run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     if (this.#closed) throw new Error("this sandbox is closed");
     checkCommand(argv);
+    checkVariables(this.#preparation.brief.spec.environment.pass);
     this.#running += 1;
     try {
       return await this.#run(argv, options);
@@ -379,20 +381,6 @@ function nameWriter(outcome: Outcome, write: Write): Outcome {
   const writer = typeof write === "object" ? findWriter(write.directory) : null;
   if (writer === null) return outcome;
   return { ...outcome, launchError: { ...launchError, hint: `process ${writer}: ${launchError.hint}` } };
-}
-
-/** Before anything is logged: what no kernel would take as a command line. */
-function checkCommand(argv: readonly string[]): void {
-  const where: Provenance = { kind: "option", option: "command" };
-  if (argv[0] === undefined || argv[0] === "") {
-    throw new ProfileError([
-      { kind: "command-missing", where, pointer: "", message: "no command was given" },
-    ]);
-  }
-  const bad = argv.findIndex((argument) => argument.includes("\0"));
-  if (bad === -1) return;
-  const message = `argument ${bad} has a NUL byte, which no argument can have`;
-  throw new ProfileError([{ kind: "profile-value", where, pointer: "", message }]);
 }
 
 async function open(brief: ProfileBrief, file: string | undefined): Promise<AuditLog | null> {

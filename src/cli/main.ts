@@ -7,7 +7,7 @@ import { formatProblem, type Problem, type ProblemKind, ProfileError } from "../
 import { TOOL } from "../version.ts";
 import { complain, print, ReaderGone } from "./output.ts";
 import { createProgram } from "./program.ts";
-import { changedArguments } from "./raw-arguments.ts";
+import { refuseChanged } from "./raw-arguments.ts";
 import { readRequest } from "./sandbox-options.ts";
 import { describeSystemError, systemCode } from "./system-error.ts";
 import { problemOf } from "./usage.ts";
@@ -31,7 +31,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const name = argv.find((word) => !word.startsWith("-")) ?? "";
   const { wrongUse, failed } = STATUS[name] ?? { wrongUse: 125, failed: 125 };
   try {
-    const changed = changedArguments(argv);
+    const changed = refuseChanged(argv);
     if (changed.length > 0) throw new ProfileError(changed);
     let status = 0;
     const program = createProgram((given) => {
