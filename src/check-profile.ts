@@ -3,14 +3,12 @@
  * `plan` and `doctor`.
  */
 import { normalise } from "./compile/seccomp/normalise.ts";
+import { NEWEST_KERNEL } from "./compile/seccomp/target.ts";
 import type { Checked } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
 import { locate } from "./profile/provenance.ts";
 import { type ProfileRequest, resolveProfile } from "./profile/resolve.ts";
 import type { ResolvedProfile } from "./profile/spec.ts";
-
-/** A kernel that has everything: rules for newer kernels are checked too. */
-const NEWEST_KERNEL = { major: 99, minor: 0 };
 
 /** Every problem of a profile, for both architectures that launchers are made for. */
 export function checkProfile(request: ProfileRequest): Checked<ResolvedProfile> {

@@ -66,6 +66,8 @@ export const PROBLEM_TITLES = {
   "seccomp-unknown-syscall": "A system call or group is not known",
   "seccomp-rule": "A seccomp rule cannot be expressed",
   "filter-invalid": "A file is not a filter that a kernel takes",
+  "filter-undecided": "What a filter does cannot be decided",
+  "not-stated": "The document does not say what is asked",
   "seccomp-miscompiled": "The emitted filter does not do what the profile says",
   "host-cannot": "The host cannot enforce what the profile requires",
   "compile-cannot": "A standalone launcher cannot do what the profile asks",
@@ -95,6 +97,8 @@ export type Checked<T> =
 export function formatPlace(where: Provenance | ImagePlace): string {
   switch (where.kind) {
     case "profile":
+      // A file without lines is named alone.
+      if (where.line === 0) return where.pointer === "" ? where.file : `${where.file} ${where.pointer}`;
       return `${where.file}:${where.line}:${where.column} ${where.pointer === "" ? "/" : where.pointer}`;
     case "flag":
       return where.flag;

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { SERVED } from "./compile/seccomp/abi.ts";
+import { NEWEST_KERNEL } from "./compile/seccomp/target.ts";
 import type { Arch } from "./host/facts.ts";
 import { factsOf, type ImageFacts } from "./image/facts/facts.ts";
 import { identityOf } from "./image/facts/identity.ts";
@@ -12,7 +13,7 @@ import { type ImageRequest, readImage } from "./image/read-image.ts";
 import { type Fitted, fitProfile } from "./image-profile/fit.ts";
 import { overlay } from "./import-policy.ts";
 import { meaningOf } from "./policy-input/meaning.ts";
-import { NEWEST_KERNEL, type PolicyInput, readPolicy } from "./policy-input/read.ts";
+import { type PolicyInput, readPolicy } from "./policy-input/read.ts";
 import { bug, type Checked, type Problem } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
 import { type ProfileFiles, resolveProfile } from "./profile/resolve.ts";

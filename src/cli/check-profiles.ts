@@ -9,7 +9,7 @@ import type { Registry } from "../gate/rule.ts";
 import { rulePage, tabulateRules } from "../gate/rule-page.ts";
 import type { Gated, RunRequest } from "../gate/run.ts";
 import { isDay } from "../gate/waivers.ts";
-import { gateProfiles } from "../gate-profiles.ts";
+import { type GateRequest, gateProfiles } from "../gate-profiles.ts";
 import { IMAGE_RULES } from "../image-rules/registry.ts";
 import { type Checked, ProfileError, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
@@ -26,10 +26,11 @@ const FILE_MODE = 0o644;
 /** Checks profiles and reports; gives the exit status. */
 export async function checkProfiles(
   profiles: readonly string[],
+  circumstances: NonNullable<GateRequest["circumstances"]>,
   flags: CheckFlags,
   reports: ReportOptions,
 ): Promise<number> {
-  return await runGate(flags, reports, (request) => gateProfiles({ ...request, profiles }));
+  return await runGate(flags, reports, (request) => gateProfiles({ ...request, profiles, circumstances }));
 }
 
 /** Checks whatever `gate` checks, and writes the reports. */

@@ -9,6 +9,13 @@ import type { Problem } from "../problems.ts";
 import { addExamples } from "./examples.ts";
 import { addImageOptions, type ImageFlags } from "./image.ts";
 import { print } from "./output.ts";
+import {
+  ANY_POLICY,
+  addCircumstances,
+  eachMachine,
+  machinesOf,
+  readCircumstances,
+} from "./policy-options.ts";
 import { flagProblem, outputFile } from "./sandbox-options.ts";
 
 /** One report that is asked for: on stdout when it has no file. */
@@ -43,12 +50,18 @@ export function checkCommand(finish: (status: number) => void): Command {
   const profile = new Command("profile")
     .summary("check profiles")
     .description(
-      "Checks profiles, with all that they inherit, against a policy. Rules judge what follows from a profile: which system calls get through the emitted filter, which capabilities can be had, what can be written.",
+      "Checks profiles, with all that they inherit, and what other tools have in their place, against a policy. Rules judge what follows from them: which system calls get through the filter, which capabilities can be had, what can be written. " +
+        "A rule about what a document does not say is not judged, which ends with 3.",
     )
-    .argument("<NAME|FILE...>", "built-in profiles or files");
-  addCheckOptions(profile, reports).action(async (profiles: readonly string[]) => {
+    .argument("<NAME|FILE...>", `each ${ANY_POLICY}`)
+    .addOption(eachMachine());
+  addCircumstances(addCheckOptions(profile, reports)).action(async (profiles: readonly string[]) => {
     const { checkProfiles } = await import("./check-profiles.ts");
-    finish(await checkProfiles(profiles, profile.opts<CheckFlags>(), reports));
+    const { circumstances, problems } = await readCircumstances(profile);
+    reports.problems.push(...problems);
+    const { arch, ...flags } = profile.opts<CheckFlags & { readonly arch?: string }>();
+    const machines = arch === undefined ? null : machinesOf(arch);
+    finish(await checkProfiles(profiles, { ...circumstances, machines }, flags, reports));
   });
   const image = new Command("image")
     .summary("check container images")
@@ -78,6 +91,7 @@ export function checkCommand(finish: (status: number) => void): Command {
       profile,
       ["sandbox check profile strict", "the shipped policy hardened"],
       ["sandbox check profile ./mine.json --policy pss-restricted", "another policy"],
+      ["sandbox check profile ./seccomp.json --policy filter", "a container engine's file: its system calls"],
       [
         "sandbox check profile ./mine.json --format sarif --output out.sarif --format github",
         "a file for code scanning, and annotations in the log",

@@ -1,30 +1,48 @@
 /** What sandbox profile explain does: a profile to facts, facts to an explanation or an answer, as text. */
 import { allSyscalls, isSyscall } from "../compile/seccomp/tables.ts";
+import { type FactsRequest, type PolicyFacts, policyFacts } from "../policy-facts.ts";
+import type { Note } from "../policy-input/fields.ts";
 import { type Problem, ProfileError, unwrap } from "../problems.ts";
 import { CAPABILITIES } from "../profile/capability-names.ts";
 import { profileFiles } from "../profile/files.ts";
 import { nearest } from "../profile/nearest.ts";
-import { type ProfileRequest, resolveProfile } from "../profile/resolve.ts";
+import { NotStated, stated } from "../profile/stated.ts";
 import { explainCall } from "../profile-explain/calls.ts";
 import { explainCapability } from "../profile-explain/capability.ts";
 import { explain } from "../profile-explain/explain.ts";
 import { explanationMarkdown } from "../profile-explain/markdown.ts";
 import { explainPath } from "../profile-explain/path.ts";
 import { callText, capabilityText, explanationText, pathText } from "../profile-explain/text.ts";
-import { profileFacts } from "../profile-rules/facts.ts";
 import { toJson } from "./json.ts";
 import type { ExplainFlags } from "./profile-explain.ts";
 import { flagProblem } from "./sandbox-options.ts";
 
-export function explainProfile(request: ProfileRequest, flags: ExplainFlags): string {
+export interface Explained {
+  readonly text: string;
+  /** What was assumed, or stands in the document and is not explained. */
+  readonly notes: readonly Note[];
+}
+
+export function explainProfile(request: FactsRequest, flags: ExplainFlags): Explained {
+  const read = unwrap(policyFacts(request, profileFiles()));
+  return { text: unlessUnsaid(request.name, () => answerTo(read, flags)), notes: read.notes };
+}
+
+/** A question that the document does not answer is a mistake of the question. */
+function unlessUnsaid(name: string, ask: () => string): string {
+  const text = stated(ask);
+  if (!(text instanceof NotStated)) return text;
+  const where = { kind: "profile", file: name, pointer: "", line: 0, column: 0 } as const;
+  throw new ProfileError([{ kind: "not-stated", where, pointer: text.pointer, message: text.message }]);
+}
+
+function answerTo({ facts, files }: PolicyFacts, flags: ExplainFlags): string {
   const format = flags.json === true ? "json" : (flags.format ?? "text");
   const questions = [flags.syscall, flags.capability, flags.path].filter((asked) => asked !== undefined);
   if (questions.length > 1)
     refuse(flagProblem("--syscall", "one question at a time", "one of --syscall, --capability and --path"));
   if (questions.length === 1 && format === "markdown")
     refuse(flagProblem("--format", "an answer is text or JSON", "no --format, or json"));
-  const resolved = unwrap(resolveProfile(request, profileFiles()));
-  const facts = unwrap(profileFacts(resolved));
   const show = <T>(answer: T, text: (answer: T) => string): string =>
     format === "json" ? toJson(answer) : text(answer);
   if (flags.syscall !== undefined) {
@@ -53,10 +71,7 @@ export function explainProfile(request: ProfileRequest, flags: ExplainFlags): st
       );
     return show(explainPath(facts, flags.path), pathText);
   }
-  const explanation = explain(
-    facts,
-    resolved.sources.map(({ file }) => file),
-  );
+  const explanation = explain(facts, files);
   if (format === "markdown") return explanationMarkdown(explanation);
   return show(explanation, explanationText);
 }

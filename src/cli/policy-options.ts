@@ -4,7 +4,7 @@
 import { type Command, Option } from "commander";
 import type { Arch } from "../host/facts.ts";
 import type { PolicyInput } from "../policy-input/read.ts";
-import { formatPlace, formatProblem, type Problem, ProfileError, unwrap } from "../problems.ts";
+import { formatProblem, type Problem, ProfileError, unwrap } from "../problems.ts";
 import { complain } from "./output.ts";
 import { flagProblem } from "./sandbox-options.ts";
 
@@ -24,6 +24,17 @@ export interface Circumstances {
   readonly capabilities: readonly string[] | null;
   readonly kernel: { readonly major: number; readonly minor: number };
 }
+
+/** What a command that takes any policy says of its argument. */
+export const ANY_POLICY = "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF";
+
+/** One kind of machine: x86-64 unless another one is asked for. */
+export const oneMachine = (): Option =>
+  new Option("--arch <MACHINE>", "the kind of machine").choices(MACHINES).default("x86_64");
+
+/** Every kind of machine unless one is asked for. */
+export const eachMachine = (): Option =>
+  new Option("--arch <MACHINE>", "the kind of machine (default: each)").choices(MACHINES);
 
 /** Adds the options that decide what a policy's conditions ask for. */
 export function addCircumstances(command: Command): Command {
@@ -50,7 +61,7 @@ export async function readCircumstances(command: Command): Promise<{
   readonly problems: Problem[];
 }> {
   const { CAPABILITIES } = await import("../profile/capability-names.ts");
-  const { NEWEST_KERNEL } = await import("../policy-input/read.ts");
+  const { NEWEST_KERNEL } = await import("../compile/seccomp/target.ts");
   const flags = command.opts<Flags>();
   const problems: Problem[] = [];
   const known: readonly string[] = CAPABILITIES;
@@ -97,14 +108,9 @@ export async function openPolicy(
 }
 
 /** Says on stderr what could not be carried over or was assumed, each thing once. */
-export function sayNotes(inputs: readonly PolicyInput[]): void {
-  const lines = inputs.flatMap(({ name, notes }) =>
-    notes.map(({ where, message }) =>
-      where.kind === "profile" && where.line > 0
-        ? `note: ${formatPlace(where)}: ${message}`
-        : `note: ${name}: ${message}`,
-    ),
-  );
+export async function sayNotes(inputs: readonly Pick<PolicyInput, "name" | "notes">[]): Promise<void> {
+  const { formatNote } = await import("../policy-input/fields.ts");
+  const lines = inputs.flatMap(({ name, notes }) => notes.map((note) => `note: ${formatNote(note, name)}`));
   if (lines.length > 0) complain([...new Set(lines)].join("\n"));
 }
 

@@ -11,9 +11,10 @@ import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
 import {
+  ANY_POLICY,
   addCircumstances,
   decide,
-  MACHINES,
+  eachMachine,
   machinesOf,
   readCircumstances,
   sayNotes,
@@ -37,7 +38,7 @@ export function diffCommand(finish: (status: number) => void): Command {
         "or, of system calls, only-errno, with an example. What is not a profile of ours has system calls only. " +
         "Ends with 0, with 1 if --fail-on says so, 2 on wrong use, 3 if it cannot be decided.",
     )
-    .argument("<FIRST>", "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF")
+    .argument("<FIRST>", ANY_POLICY)
     .argument("<SECOND>", "what it is compared with")
     .addOption(
       new Option("--format <FORMAT>", "how to print it")
@@ -50,7 +51,7 @@ export function diffCommand(finish: (status: number) => void): Command {
         "end with 1 if the second is looser anywhere, or different at all",
       ).choices(["looser", "different"]),
     )
-    .addOption(new Option("--arch <MACHINE>", "the kind of machine (default: each)").choices(MACHINES));
+    .addOption(eachMachine());
   addCircumstances(command).action(async (first: string, second: string) => {
     finish(await decide(() => diff(command, first, second)));
   });
@@ -68,7 +69,7 @@ async function diff(command: Command, first: string, second: string): Promise<nu
   const { comparePolicies, profileFiles } = await import("../toolkit.ts");
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const compared = unwrap(comparePolicies(comparison, profileFiles()));
-  sayNotes(compared.calls.flatMap((each) => [each.first, each.second]));
+  await sayNotes(compared.calls.flatMap((each) => [each.first, each.second]));
   const { differencesJson, renderDifferences, renderLayers } = await import("./render-difference.ts");
   if (format === "json")
     print(toJson({ calls: compared.calls.map(differencesJson), layers: compared.layers }));

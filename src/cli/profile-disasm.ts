@@ -1,16 +1,17 @@
 /**
  * sandbox profile disasm: the program of a filter, readable.
  */
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Arch } from "../host/facts.ts";
 import { unwrap } from "../problems.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
 import {
+  ANY_POLICY,
   addCircumstances,
   decide,
-  MACHINES,
+  oneMachine,
   openPolicy,
   readCircumstances,
   sayNotes,
@@ -29,11 +30,8 @@ export function disasmCommand(finish: (status: number) => void): Command {
       "Prints the program of a policy's system-call filter: of a profile, the one that our emitter makes and that is proved to do what the profile says; " +
         "of a file of BPF, that file. Ends with 0, 2 on wrong use, 3 if it cannot be read.",
     )
-    .argument(
-      "<PROFILE>",
-      "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF",
-    )
-    .addOption(new Option("--arch <MACHINE>", "the kind of machine").choices(MACHINES).default("x86_64"))
+    .argument("<PROFILE>", ANY_POLICY)
+    .addOption(oneMachine())
     .option("--json", "print it as JSON");
   addCircumstances(command).action(async (name: string) => {
     finish(await decide(() => disassembleOne(command, name)));
@@ -50,7 +48,7 @@ async function disassembleOne(command: Command, name: string): Promise<number> {
   const { circumstances, problems } = await readCircumstances(command);
   refuse(problems);
   const policy = await openPolicy(name, arch, circumstances);
-  sayNotes([policy]);
+  await sayNotes([policy]);
   const { disassemble, formatLines, programOf } = await import("../toolkit.ts");
   const lines = disassemble(unwrap(programOf(policy.filter)));
   print(json ? toJson(lines) : formatLines(lines));

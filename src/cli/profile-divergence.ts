@@ -1,7 +1,7 @@
 /**
  * sandbox profile divergence: what container runtimes load of a document otherwise than it reads.
  */
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Divergence } from "../divergence/report.ts";
 import type { Arch } from "../host/facts.ts";
 import { formatPlace, unwrap } from "../problems.ts";
@@ -11,7 +11,7 @@ import { print } from "./output.ts";
 import {
   addCircumstances,
   decide,
-  MACHINES,
+  oneMachine,
   openPolicy,
   readCircumstances,
   sayNotes,
@@ -32,7 +32,7 @@ export function divergenceCommand(finish: (status: number) => void): Command {
         "Ends with 0 if there is none, 1 if there is one, 2 on wrong use, 3 if it cannot be decided.",
     )
     .argument("<FILE>", "a container engine's seccomp JSON, an OCI config.json or a profile")
-    .addOption(new Option("--arch <MACHINE>", "the kind of machine").choices(MACHINES).default("x86_64"))
+    .addOption(oneMachine())
     .option("--json", "print it as JSON");
   addCircumstances(command).action(async (name: string) => {
     finish(await decide(() => diverge(command, name)));
@@ -48,7 +48,7 @@ async function diverge(command: Command, name: string): Promise<number> {
   const { circumstances, problems } = await readCircumstances(command);
   refuse(problems);
   const policy = await openPolicy(name, arch, circumstances);
-  sayNotes([policy]);
+  await sayNotes([policy]);
   const { divergencesOf } = await import("../toolkit.ts");
   const found = unwrap(divergencesOf(policy.filter));
   if (json) print(toJson(await Promise.all(found.map(asJson))));

@@ -16,7 +16,7 @@ export function importCommand(finish: (status: number) => void): Command {
     .action(async (file: string) => {
       const { name } = command.opts<{ readonly name?: string }>();
       const { importPolicy } = await import("../import-policy.ts");
-      const { NEWEST_KERNEL } = await import("../policy-input/read.ts");
+      const { NEWEST_KERNEL } = await import("../compile/seccomp/target.ts");
       const profileName = name ?? basename(file).replace(/\.json$/, "");
       const { text, notes } = unwrap(
         importPolicy({ name: file, profileName, cwd: process.cwd(), arch: "x86_64", kernel: NEWEST_KERNEL }),

@@ -1,7 +1,7 @@
 /**
  * sandbox profile prove: a statement about every system call, with a proof or a counter-example.
  */
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Compared, Relation } from "../compare-policies.ts";
 import { unwrap } from "../problems.ts";
 import type { Difference } from "../prove/layers.ts";
@@ -10,9 +10,10 @@ import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
 import {
+  ANY_POLICY,
   addCircumstances,
   decide,
-  MACHINES,
+  eachMachine,
   machinesOf,
   readCircumstances,
   sayNotes,
@@ -36,14 +37,11 @@ export function proveCommand(finish: (status: number) => void): Command {
         "What is not a profile of ours has system calls only. " +
         "Ends with 0 if it is proved, 1 if it is refuted, 2 on wrong use, 3 if it cannot be decided.",
     )
-    .argument(
-      "<PROFILE>",
-      "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF",
-    )
+    .argument("<PROFILE>", ANY_POLICY)
     .option("--at-most <PROFILE>", "it permits nothing that this one forbids")
     .option("--equal <PROFILE>", "both are the same")
     .option("--calls", "of system calls only")
-    .addOption(new Option("--arch <MACHINE>", "the kind of machine (default: each)").choices(MACHINES))
+    .addOption(eachMachine())
     .option("--json", "print the conclusion as JSON");
   addCircumstances(command).action(async (first: string) => {
     finish(await decide(() => prove(command, first)));
@@ -70,7 +68,7 @@ async function prove(command: Command, first: string): Promise<number> {
   const { profileFiles, provePolicies } = await import("../toolkit.ts");
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const proofs = unwrap(provePolicies(comparison, relation, profileFiles()));
-  sayNotes(proofs.calls.flatMap((proof) => [proof.first, proof.second]));
+  await sayNotes(proofs.calls.flatMap((proof) => [proof.first, proof.second]));
   const against = calls || proofs.layers === null ? null : await refuting(proofs.layers, relation);
   const claim = { first, relation, second };
   print(

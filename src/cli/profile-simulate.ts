@@ -8,7 +8,7 @@ import type { Simulated } from "../simulate.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
-import { addCircumstances, decide, readCircumstances, sayNotes } from "./policy-options.ts";
+import { ANY_POLICY, addCircumstances, decide, readCircumstances, sayNotes } from "./policy-options.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
 
 /** As people call the ABIs; `x86` is OCI's word for i386. */
@@ -34,10 +34,7 @@ export function simulateCommand(finish: (status: number) => void): Command {
     .description(
       "Prints what the system-call filter of a profile answers to one call. Ends with 0 whatever the answer is, 2 on wrong use, 3 if the profile cannot be read.",
     )
-    .argument(
-      "<PROFILE>",
-      "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF",
-    )
+    .argument("<PROFILE>", ANY_POLICY)
     .argument("<CALL>", "the name or number of a system call")
     .argument("[ARG...]", "its arguments, decimal or hexadecimal, 64 bits; those left out are 0")
     .addOption(
@@ -73,7 +70,7 @@ async function ask(command: Command, name: string, call: string, given: readonly
   const results = unwrap(
     simulate({ name, call, args, ip, abis, cwd: process.cwd(), ...circumstances }, profileFiles()),
   );
-  sayNotes(results.map(({ policy }) => policy));
+  await sayNotes(results.map(({ policy }) => policy));
   if (flags.json) print(toJson(await Promise.all(results.map(asJson))));
   else print((await Promise.all(results.map((result) => asText(result, flags.trace === true)))).join("\n"));
   return 0;

@@ -71,9 +71,10 @@ export function countNew(report: Report): Readonly<Record<Level, number>> {
   return count;
 }
 
-/** Exit status of a check: 3 something could not be analysed, 1 a new finding at least as bad as `failOn`, 0 clean. */
+/** Exit status of a check: 3 something could not be analysed or judged, 1 a new finding at least as bad as `failOn`, 0 clean. */
 export function exitStatusOf(report: Report, failOn: Level): 0 | 1 | 3 {
   if (report.failures.length > 0 || report.subjects.length === 0) return 3;
-  const bad = report.findings.some((finding) => isNew(finding) && rank(finding.severity) <= rank(failOn));
-  return bad ? 1 : 0;
+  const bad = report.findings.filter((finding) => isNew(finding) && rank(finding.severity) <= rank(failOn));
+  if (bad.some(({ undecided }) => undecided === true)) return 3;
+  return bad.length > 0 ? 1 : 0;
 }

@@ -78,6 +78,10 @@ function askAll<F>(subject: Subject<F>, { registry, policy, base }: Judgement<F>
   return findings.toSorted((a, b) => rank(a.severity) - rank(b.severity));
 }
 
+/** What to do about a rule that could not be judged. */
+const ASK_ELSEWHERE =
+  "Check the document that does say it, such as the config.json of the container, or use a policy without this rule.";
+
 function toFinding(
   rule: RuleText,
   severity: Level,
@@ -86,7 +90,8 @@ function toFinding(
   ordinal: number,
   base: string,
 ): Finding {
-  const { id, title, rationale, remediation, references } = rule;
+  const { id, title, rationale, references } = rule;
+  const remediation = violation.undecided === true ? ASK_ELSEWHERE : rule.remediation;
   const places = violation.places.length > 0 ? violation.places : [{ file, line: 0, column: 0 }];
   return {
     ...violation,

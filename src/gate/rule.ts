@@ -52,6 +52,8 @@ export interface Violation {
   readonly places: readonly Place[];
   /** How much, where it is a matter of amount: a waiver or baseline covers no more than it was granted for. */
   readonly amount?: number;
+  /** The rule could not be judged, which is no pass: what it asks for is not in what was checked. */
+  readonly undecided?: true;
 }
 
 /** A rule over facts `F`. */

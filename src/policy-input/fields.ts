@@ -2,7 +2,7 @@
  * Reading documents of others field by field: every value with its place, every mistake collected, every field that is not understood noted.
  * Takes a JSON tree; gives plain values. Never skips silently.
  */
-import type { Problem, ProblemKind, Provenance } from "../problems.ts";
+import { formatPlace, type Problem, type ProblemKind, type Provenance } from "../problems.ts";
 import { escapeToken, keyOrigin, type Node, toProvenance } from "../profile/tree.ts";
 import { parseUnsigned64 } from "../profile/units.ts";
 
@@ -10,6 +10,13 @@ import { parseUnsigned64 } from "../profile/units.ts";
 export interface Note {
   readonly where: Provenance;
   readonly message: string;
+}
+
+/** A note as a line; `name` for one about the whole. */
+export function formatNote({ where, message }: Note, name: string): string {
+  return where.kind === "profile" && where.line > 0
+    ? `${formatPlace(where)}: ${message}`
+    : `${name}: ${message}`;
 }
 
 /** A value and its pointer in the document. */
@@ -102,6 +109,16 @@ export class Fields {
     if (value === undefined || field === undefined || value <= BigInt(most))
       return value === undefined ? undefined : Number(value);
     this.report(field, `${what} is ${value}`, `0 to ${most}`);
+    return undefined;
+  }
+
+  /** A whole number of either sign that a double holds exactly. */
+  integer(field: Field | undefined, what: string): number | undefined {
+    if (field === undefined) return undefined;
+    const { node } = field;
+    if (node.type === "scalar" && typeof node.value === "number" && Number.isSafeInteger(node.value))
+      return node.value;
+    this.report(field, `${what} is not a whole number`, "a whole number");
     return undefined;
   }
 

@@ -40,9 +40,6 @@ export const DOCKER_CAPABILITIES: readonly string[] = [
   "SYS_CHROOT",
 ].map((name) => `CAP_${name}`);
 
-/** A kernel that has everything: rules for newer kernels count. */
-export const NEWEST_KERNEL = { major: 99, minor: 0 };
-
 /** What a policy is read for. */
 export interface InputQuestion {
   /** A built-in profile's name, or a file. */
@@ -80,26 +77,52 @@ export interface PolicyInput {
   readonly filter: InputFilter;
   /** The whole profile, where it is one of ours. */
   readonly profile: ResolvedProfile | null;
+  /** The document of another tool, for what else is in it; null: a profile of ours, or a program. */
+  readonly document: Node | null;
   /** What was read and could not be carried, and what was assumed. */
   readonly notes: readonly Note[];
 }
 
+/** A file that was opened: what it is, before anything in it is judged. */
+type Opened =
+  | { readonly form: "profile" }
+  | { readonly form: "bpf"; readonly bytes: Uint8Array }
+  | { readonly form: Exclude<InputForm, "profile" | "bpf">; readonly root: Node };
+
 /** What a name stands for, or every mistake in it. */
 export function readPolicy(question: InputQuestion, files: ProfileFiles): Checked<PolicyInput> {
-  const { name, cwd } = question;
-  if (!name.includes("/") && files.builtin(name) !== null) return readProfile(question, files);
+  const opened = open(question, files);
+  if (!opened.ok) return opened;
+  const { value } = opened;
+  if (value.form === "profile") return readProfile(question, files);
+  if (value.form === "bpf") return readProgram(question.name, value.bytes);
+  return readDocument(question, value.form, value.root);
+}
+
+/** What kind of policy a name stands for. */
+export function formOf(
+  question: Pick<InputQuestion, "name" | "cwd">,
+  files: ProfileFiles,
+): Checked<InputForm> {
+  const opened = open(question, files);
+  return opened.ok ? { ok: true, value: opened.value.form } : opened;
+}
+
+function open({ name, cwd }: Pick<InputQuestion, "name" | "cwd">, files: ProfileFiles): Checked<Opened> {
+  const profile = { ok: true, value: { form: "profile" } } as const;
+  if (!name.includes("/") && files.builtin(name) !== null) return profile;
   const bytes = files.read(resolve(cwd, name));
   // What is not there, and what cannot be read, is worded where profiles are resolved.
-  if (!(bytes instanceof Uint8Array)) return readProfile(question, files);
-  if (looksLikeBpf(bytes)) return readProgram(name, bytes);
+  if (!(bytes instanceof Uint8Array)) return profile;
+  if (looksLikeBpf(bytes)) return { ok: true, value: { form: "bpf", bytes } };
   const parsed = parseJson(bytes, name);
   if (!parsed.ok) return parsed;
-  const form = formOf(parsed.value);
-  return form === "profile" ? readProfile(question, files) : readDocument(question, form, parsed.value);
+  const form = formOfTree(parsed.value);
+  return form === "profile" ? profile : { ok: true, value: { form, root: parsed.value } };
 }
 
 /** Told by the fields that only one of them has. */
-function formOf(root: Node): Exclude<InputForm, "bpf"> {
+function formOfTree(root: Node): Exclude<InputForm, "bpf"> {
   if (childOf(root, "defaultAction") !== undefined) return "container";
   if (childOf(root, "ociVersion") !== undefined || childOf(root, "linux") !== undefined) return "oci";
   const kind = childOf(root, "kind");
@@ -107,20 +130,23 @@ function formOf(root: Node): Exclude<InputForm, "bpf"> {
   return "profile";
 }
 
-function readProfile(question: InputQuestion, files: ProfileFiles): Checked<PolicyInput> {
-  const { name, cwd, arch, kernel, capabilities } = question;
-  // A word that is no shipped profile but a file here is that file.
+/** What resolving takes for a name: a word that is no shipped profile but a file here is that file. */
+export function profilePath({ name, cwd }: Pick<InputQuestion, "name" | "cwd">, files: ProfileFiles): string {
   const isHere =
     !name.includes("/") && files.builtin(name) === null && files.read(resolve(cwd, name)) !== null;
-  const path = isHere ? `./${name}` : name;
+  return isHere ? `./${name}` : name;
+}
+
+function readProfile(question: InputQuestion, files: ProfileFiles): Checked<PolicyInput> {
+  const { name, cwd, arch, kernel, capabilities } = question;
   const resolved = resolveProfile(
-    { profile: path, overrides: [], cwd, source: { kind: "flag", flag: name } },
+    { profile: profilePath({ name, cwd }, files), overrides: [], cwd, source: { kind: "flag", flag: name } },
     files,
   );
   if (!resolved.ok) return resolved;
   const profile = resolved.value;
   const { seccomp, capabilities: own } = profile.spec;
-  const whole = { name, form: "profile", profile } as const;
+  const whole = { name, form: "profile", profile, document: null } as const;
   if (seccomp === null) return { ok: true, value: { ...whole, filter: { kind: "none" }, notes: [] } };
   const target: FilterTarget = {
     arch,
@@ -148,7 +174,14 @@ function readProgram(name: string, bytes: Uint8Array): Checked<PolicyInput> {
   const { bytes: program, bpf } = read;
   return {
     ok: true,
-    value: { name, form: "bpf", filter: { kind: "program", bytes: program, bpf }, profile: null, notes },
+    value: {
+      name,
+      form: "bpf",
+      filter: { kind: "program", bytes: program, bpf },
+      profile: null,
+      document: null,
+      notes,
+    },
   };
 }
 
@@ -170,7 +203,7 @@ function readDocument(
   const node = nearestNode(root, pointer);
   const nothing =
     (node.type === "scalar" && node.value === null) || (pointer !== "" && !reaches(root, pointer));
-  const whole = { name, form, profile: null } as const;
+  const whole = { name, form, profile: null, document: root } as const;
   if (nothing) {
     fields.note({ node, pointer }, "there is no seccomp object: every call is allowed");
     return { ok: true, value: { ...whole, filter: { kind: "none" }, notes: fields.notes } };
@@ -182,7 +215,7 @@ function readDocument(
     kernel,
     capabilities: question.capabilities ?? capabilitiesOf(fields, root, form) ?? DOCKER_CAPABILITIES,
     foreign: true,
-    locate: (at) => fields.place(`${pointer}${at.replace(/^\/seccomp/, "")}`),
+    locate: (at) => fields.place(`${pointer}${documentPointer(node, at.replace(/^\/seccomp/, ""))}`),
   };
   const conditional = spec.syscalls.some((rule) => (rule.includes ?? rule.excludes) !== undefined);
   if (conditional && question.capabilities === null)
@@ -192,6 +225,10 @@ function readDocument(
     );
   return rules(whole, spec, target, fields.notes, fields.place(pointer));
 }
+
+/** Docker has its own word for the conventions that are open. */
+const documentPointer = (seccomp: Node, at: string): string =>
+  at.startsWith("/architectures") && childOf(seccomp, "architectures") === undefined ? "/archMap" : at;
 
 const reaches = (root: Node, pointer: string): boolean => {
   let node: Node | undefined = root;
@@ -210,7 +247,7 @@ function capabilitiesOf(fields: Fields, root: Node, form: string): readonly stri
 }
 
 function rules(
-  whole: Pick<PolicyInput, "name" | "form" | "profile">,
+  whole: Pick<PolicyInput, "name" | "form" | "profile" | "document">,
   spec: SeccompSpec,
   target: FilterTarget,
   read: readonly Note[],

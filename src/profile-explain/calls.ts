@@ -5,7 +5,7 @@ import { syscallTable } from "../compile/seccomp/tables.ts";
 import type { Place } from "../gate/rule.ts";
 import { lets } from "../profile-rules/ask.ts";
 import type { ProfileFacts } from "../profile-rules/facts.ts";
-import { deciding, type FilterFacts } from "../profile-rules/filter-facts.ts";
+import { deciding, type FilterFacts, openConventions } from "../profile-rules/filter-facts.ts";
 import { exampleOf } from "../prove/call-bits.ts";
 import { describeCondition, formatAlternatives } from "../prove/conditions.ts";
 import { answersOf } from "../prove/reachable.ts";
@@ -44,7 +44,7 @@ export interface DecidedAnswer {
  * first. Empty only without a filter.
  */
 export function explainCall(facts: ProfileFacts, name: string): readonly DecidedAnswer[] {
-  const listed = answersOn(facts, name, ({ policy }) => policy.abis.map(({ abi }) => abi));
+  const listed = answersOn(facts, name, openConventions);
   return listed.length > 0 ? listed : answersOn(facts, name, ({ arch }) => SERVED[arch]);
 }
 

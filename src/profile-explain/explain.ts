@@ -8,12 +8,13 @@ import { syscallTable } from "../compile/seccomp/tables.ts";
 import type { Place } from "../gate/rule.ts";
 import type { Provenance } from "../problems.ts";
 import { CAPABILITY_SETS, NAMESPACES, type Spec } from "../profile/spec.ts";
+import { NotStated, stated } from "../profile/stated.ts";
 import { formatSize, formatTime } from "../profile/units.ts";
 import { DANGEROUS } from "../profile-rules/calls.ts";
 import { type Exposure, exposureOf } from "../profile-rules/exposure.ts";
 import type { ProfileFacts } from "../profile-rules/facts.ts";
 import type { FilterFacts } from "../profile-rules/filter-facts.ts";
-import { type Layer, PROPERTIES } from "../profile-rules/properties.ts";
+import { holdsAnywhere, type Layer, PROPERTIES } from "../profile-rules/properties.ts";
 import { answersTo, type CallAnswer } from "./calls.ts";
 
 /** One setting, and the line that decided it. */
@@ -25,6 +26,7 @@ export interface Setting {
 
 export interface Section {
   readonly title: string;
+  /** Empty: nothing of it is said. */
   readonly settings: readonly Setting[];
 }
 
@@ -33,10 +35,12 @@ export interface PropertyAnswer {
   /** What is impossible when it holds. */
   readonly about: string;
   readonly holds: boolean;
+  /** It may hold: a layer that is not said here decides. */
+  readonly undecided: boolean;
   readonly layers: readonly Layer[];
 }
 
-/** The calls of one group on the native convention of x86-64. */
+/** The calls of one group on the convention that is shown. */
 export interface GroupAnswer {
   readonly group: string;
   readonly about: string;
@@ -60,16 +64,20 @@ export interface Explanation {
   readonly exposure: Exposure;
   readonly sections: readonly Section[];
   readonly properties: readonly PropertyAnswer[];
+  /** The native convention whose calls are shown. */
+  readonly convention: Abi;
   /** Empty: there is no filter. */
   readonly calls: readonly GroupAnswer[];
   /** Calls and capabilities that reach beyond the sandbox and can be had. */
   readonly exposed: readonly Exposed[];
 }
 
-const SHOWN_ABI: Abi = "x86_64";
+const SHOWN_FIRST: Abi = "x86_64";
 
 export function explain(facts: ProfileFacts, files: readonly string[]): Explanation {
-  const { spec } = facts;
+  const { spec, filters } = facts;
+  const shown = filters.find(({ arch }) => SERVED[arch][0] === SHOWN_FIRST) ?? filters[0];
+  const convention = shown === undefined ? SHOWN_FIRST : (SERVED[shown.arch][0] as Abi);
   return {
     name: spec.name,
     description: spec.description,
@@ -78,58 +86,82 @@ export function explain(facts: ProfileFacts, files: readonly string[]): Explanat
     sections: sectionsOf(facts),
     properties: Object.entries(PROPERTIES).map(([id, { about, layers: layersOf }]) => {
       const layers = layersOf(facts);
-      return { id, about, holds: layers.some(({ holds }) => holds), layers };
+      const holds = holdsAnywhere(layers);
+      return {
+        id,
+        about,
+        holds,
+        undecided: !holds && layers.some((layer) => layer.undecided === true),
+        layers,
+      };
     }),
-    calls: groupsOf(facts.filters.find(({ arch }) => SERVED[arch][0] === SHOWN_ABI)),
+    convention,
+    calls: shown === undefined ? [] : groupsOf(shown, convention),
     exposed: exposedBy(facts),
   };
 }
 
 function sectionsOf(facts: ProfileFacts): readonly Section[] {
   const { spec } = facts;
-  const row = (what: string, value: string, pointer: string): Setting => ({
+  const row = (what: string, pointer: string, value: () => string): Setting => ({
     what,
-    value,
+    value: said(value),
     origin: facts.origin(pointer),
   });
-  const own = NAMESPACES.filter((name) => spec.namespaces[name]);
-  const shared = NAMESPACES.filter((name) => !spec.namespaces[name]);
-  const { filesystem, resources, process, identity, network } = spec;
-  const limit = (name: keyof typeof resources, text: (value: number) => string): Setting => {
-    const value = resources[name];
-    return row(name, typeof value === "number" ? text(value) : "no limit", `/resources/${name}`);
-  };
-  return [
+  const namespaces = NAMESPACES.map((name) => ({ name, own: stated(() => spec.namespaces[name]) }));
+  const named = (wanted: boolean): string =>
+    list(namespaces.flatMap(({ name, own }) => (own === wanted ? [name] : [])));
+  const unsaid = namespaces.flatMap(({ name, own }) => (own instanceof NotStated ? [name] : []));
+  const anySaid = unsaid.length < namespaces.length;
+  const first = namespaces.find(({ own }) => own === true)?.name ?? "user";
+  const limit = (name: keyof Spec["resources"], text: (value: number) => string): Setting =>
+    row(name, `/resources/${name}`, () => {
+      const value = spec.resources[name];
+      return typeof value === "number" ? text(value) : "no limit";
+    });
+  const mounts = stated(() =>
+    spec.filesystem.mounts.map((mount, index) => {
+      const [what, value] = mountText(mount);
+      return row(what, `/filesystem/mounts/${index}`, () => value);
+    }),
+  );
+  const variables = stated(() => Object.keys(spec.environment.set));
+  const sections: readonly Section[] = [
     {
       title: "isolation",
       settings: [
-        row("own namespaces", list(own), `/namespaces/${own[0] ?? "user"}`),
-        row("shared with the host", list(shared), `/namespaces/${shared[0] ?? "user"}`),
-        row("runs as", `uid ${identity.uid}, gid ${identity.gid} inside`, "/identity/uid"),
-        row("ids outside", mapText(spec), "/identity/map"),
-        row("network", network.mode === "none" ? "loopback only" : network.mode, "/network/mode"),
-        row("security module", lsmText(spec), "/lsm/type"),
-        row("Landlock", landlockText(spec), "/landlock"),
+        row("own namespaces", `/namespaces/${first}`, () => (anySaid ? named(true) : NOT_SAID)),
+        row("shared with the host", "/namespaces", () => (anySaid ? named(false) : NOT_SAID)),
+        ...(anySaid && unsaid.length > 0
+          ? [row("joined from elsewhere", `/namespaces/${unsaid[0]}`, () => list(unsaid))]
+          : []),
+        row("runs as", "/identity/uid", () => `uid ${spec.identity.uid}, gid ${spec.identity.gid} inside`),
+        row("ids outside", "/identity/map", () => mapText(spec)),
+        row("network", "/network/mode", () =>
+          spec.network.mode === "none" ? "loopback only" : spec.network.mode,
+        ),
+        row("security module", "/lsm/type", () => lsmText(spec)),
+        row("Landlock", "/landlock", () => landlockText(spec)),
       ],
     },
     {
       title: "files",
       settings: [
-        row("root", rootText(spec), "/filesystem/root"),
-        row("writes to the root", writeText(spec), "/filesystem/write"),
-        ...filesystem.mounts.map((mount, index) => row(...mountText(mount), `/filesystem/mounts/${index}`)),
-        row("working directory", workdirText(spec), "/filesystem/workdir"),
-        row("/proc", procText(spec), "/filesystem/proc"),
-        row("devices", list(filesystem.devices), "/filesystem/devices"),
+        row("root", "/filesystem/root", () => rootText(spec)),
+        row("writes to the root", "/filesystem/write", () => writeText(spec)),
+        ...(mounts instanceof NotStated ? [] : mounts),
+        row("working directory", "/filesystem/workdir", () => workdirText(spec)),
+        row("/proc", "/filesystem/proc", () => procText(spec)),
+        row("devices", "/filesystem/devices", () => list(spec.filesystem.devices)),
       ],
     },
     {
       title: "privileges",
       settings: [
         ...CAPABILITY_SETS.map((set) =>
-          row(`${set} set`, list(spec.capabilities[set]), `/capabilities/${set}`),
+          row(`${set} set`, `/capabilities/${set}`, () => list(spec.capabilities[set])),
         ),
-        row("no_new_privs", spec.noNewPrivileges ? "set" : "not set", "/noNewPrivileges"),
+        row("no_new_privs", "/noNewPrivileges", () => (spec.noNewPrivileges ? "set" : "not set")),
       ],
     },
     {
@@ -150,34 +182,43 @@ function sectionsOf(facts: ProfileFacts): readonly Section[] {
     {
       title: "surroundings",
       settings: [
-        row("variables passed", list(spec.environment.pass), "/environment/pass"),
+        row("variables passed", "/environment/pass", () => list(spec.environment.pass)),
         row(
           "variables set",
-          list(Object.keys(spec.environment.set)),
-          `/environment/set/${Object.keys(spec.environment.set)[0] ?? ""}`,
+          `/environment/set/${variables instanceof NotStated ? "" : (variables[0] ?? "")}`,
+          () => list(Object.keys(spec.environment.set)),
         ),
-        row("terminal", process.terminal, "/process/terminal"),
-        row(
-          "write then execute memory",
-          process.memoryDenyWriteExecute ? "refused" : "possible",
-          "/process/memoryDenyWriteExecute",
+        row("terminal", "/process/terminal", () => spec.process.terminal),
+        row("write then execute memory", "/process/memoryDenyWriteExecute", () =>
+          spec.process.memoryDenyWriteExecute ? "refused" : "possible",
         ),
-        row(
-          "log",
+        row("log", "/audit/require", () =>
           spec.audit.require
             ? `required; when it cannot be written: ${spec.audit.onFailure}`
             : "not required",
-          "/audit/require",
         ),
       ],
     },
   ];
+  return sections.map(({ title, settings }) => ({
+    title,
+    settings: settings.every(({ value }) => value === NOT_SAID) ? [] : settings,
+  }));
 }
+
+/** What a document does not say is said to be so. */
+function said(value: () => string): string {
+  const text = stated(value);
+  return text instanceof NotStated ? NOT_SAID : text;
+}
+
+export const NOT_SAID = "not said here";
 
 const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
 
 function mapText({ identity, namespaces }: Spec): string {
   if (!namespaces.user) return "the same: there is no user namespace";
+  if (typeof identity.map === "object" && identity.map.uidMappings.length === 0) return "none are mapped";
   if (identity.map === "auto") return "ids that own nothing, or the caller's own";
   if (identity.map === "subordinate") return "a range of subordinate ids";
   return identity.map.uidMappings
@@ -185,16 +226,18 @@ function mapText({ identity, namespaces }: Spec): string {
     .join(", ");
 }
 
-function lsmText({ lsm, require }: Spec): string {
+function lsmText(spec: Spec): string {
+  const { lsm } = spec;
   if (lsm.type === "none") return "none";
   const name = lsm.apparmorProfile ?? lsm.selinuxLabel;
   const which = lsm.type === "any" ? "whichever the host has" : lsm.type;
-  return `${which}${name === null ? "" : ` (${name})`}, ${require.lsm === "none" ? "if there is one" : "required"}`;
+  const needed = stated(() => (spec.require.lsm === "none" ? ", if there is one" : ", required"));
+  return `${which}${name === null ? "" : ` (${name})`}${needed instanceof NotStated ? "" : needed}`;
 }
 
-function landlockText({ landlock, require }: Spec): string {
-  if (landlock === null) return "none";
-  return `files, ports and signals once more, ${require.landlock === "none" ? "if the kernel has it" : "required"}`;
+function landlockText(spec: Spec): string {
+  if (spec.landlock === null) return "none";
+  return `files, ports and signals once more, ${spec.require.landlock === "none" ? "if the kernel has it" : "required"}`;
 }
 
 function rootText({ filesystem }: Spec): string {
@@ -205,17 +248,20 @@ function rootText({ filesystem }: Spec): string {
     case "closure":
       return "the program and the libraries it is linked with";
     case "directory":
-      return `${root.path} of the host, never written to`;
+      return root.path.startsWith("/") ? `${root.path} of the host` : `${root.path} beside the document`;
     case "empty":
       return "nothing but what is mounted";
   }
   return root satisfies never;
 }
 
-function writeText({ filesystem: { write, writeSize } }: Spec): string {
+function writeText({ filesystem }: Spec): string {
+  const { write } = filesystem;
   if (write === "none") return "refused";
-  if (write === "ephemeral") return `discarded after the run, ${formatSize(writeSize)}`;
-  return `kept in ${write.directory} of the host`;
+  if (write === "ephemeral") return `discarded after the run, ${formatSize(filesystem.writeSize)}`;
+  return write.directory.startsWith("/")
+    ? `kept in ${write.directory} of the host`
+    : `kept in ${write.directory}`;
 }
 
 function workdirText({ filesystem: { workdir } }: Spec): string {
@@ -239,7 +285,7 @@ function mountText(mount: Spec["filesystem"]["mounts"][number]): readonly [what:
     case "tmpfs":
       return [
         mount.target,
-        `in memory, ${formatSize(mount.size)}${mount.noExec ? ", no execution" : ", programs can be run"}`,
+        `in memory, ${mount.size === 0 ? "no limit" : formatSize(mount.size)}${mount.noExec ? ", no execution" : ", programs can be run"}`,
       ];
     case "file":
       return [mount.target, `a file of ${mount.content.length} characters`];
@@ -249,13 +295,12 @@ function mountText(mount: Spec["filesystem"]["mounts"][number]): readonly [what:
   return mount satisfies never;
 }
 
-function groupsOf(filter: FilterFacts | undefined): readonly GroupAnswer[] {
-  if (filter === undefined) return [];
-  const numbers = syscallTable(SHOWN_ABI).numbers;
+function groupsOf(filter: FilterFacts, abi: Abi): readonly GroupAnswer[] {
+  const { numbers } = syscallTable(abi);
   const answers = new Map<string, CallAnswer>();
   const grouped = new Set<string>();
   const answer = (name: string): CallAnswer => {
-    const known = answers.get(name) ?? answersTo(filter, SHOWN_ABI, name);
+    const known = answers.get(name) ?? answersTo(filter, abi, name);
     answers.set(name, known);
     return known;
   };
@@ -282,12 +327,14 @@ function groupsOf(filter: FilterFacts | undefined): readonly GroupAnswer[] {
 
 function exposedBy(facts: ProfileFacts): readonly Exposed[] {
   const calls = Object.entries(DANGEROUS).flatMap(([name, why]): readonly Exposed[] => {
-    const found = facts.spec.seccomp === null ? null : facts.allowed({ names: [name] });
+    const found = facts.filters.length === 0 ? null : facts.allowed({ names: [name] });
     return found === null ? [] : [{ name, why, places: facts.at(found.pointer) }];
   });
-  const over = facts.spec.namespaces.user ? "over a user namespace of its own" : "over the host";
-  const capabilities = [...facts.capabilities].map(
-    ([name, pointer]): Exposed => ({ name, why: over, places: facts.at(pointer) }),
-  );
-  return [...calls, ...capabilities];
+  const capabilities = stated(() => {
+    const over = facts.spec.namespaces.user ? "over a user namespace of its own" : "over the host";
+    return [...facts.capabilities].map(
+      ([name, pointer]): Exposed => ({ name, why: over, places: facts.at(pointer) }),
+    );
+  });
+  return [...calls, ...(capabilities instanceof NotStated ? [] : capabilities)];
 }

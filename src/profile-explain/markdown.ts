@@ -1,8 +1,9 @@
 /** An explanation as Markdown, for a document or a review. Pure. */
 import { escapeMarkdown } from "../gate/formats/markdown.ts";
 import { formatPlaceOf } from "../gate/formats/shared.ts";
-import type { Explanation } from "./explain.ts";
-import { formatOrigin } from "./text.ts";
+import { formatExposure } from "../profile-rules/exposure.ts";
+import { type Explanation, NOT_SAID } from "./explain.ts";
+import { formatOrigin, nameOfConvention } from "./text.ts";
 
 const row = (...cells: readonly string[]): string => `| ${cells.map(escapeMarkdown).join(" | ")} |`;
 
@@ -12,6 +13,7 @@ export function explanationMarkdown({
   exposure,
   sections,
   properties,
+  convention,
   calls,
   exposed,
 }: Explanation): string {
@@ -20,21 +22,25 @@ export function explanationMarkdown({
     "",
     escapeMarkdown(description),
     "",
-    `Exposure **${exposure.score.toFixed(1)}** of 10 (${exposure.band}).`,
+    exposure.atMost
+      ? `Exposure ${formatExposure(exposure)}.`
+      : `Exposure **${exposure.score.toFixed(1)}** of 10 (${exposure.band}).`,
     "",
   ];
   for (const { title, settings } of sections) {
-    lines.push(`## ${title[0]?.toUpperCase()}${title.slice(1)}`, "", "| | | decided at |", "|---|---|---|");
+    lines.push(`## ${title[0]?.toUpperCase()}${title.slice(1)}`, "");
+    if (settings.length === 0) lines.push(`${NOT_SAID[0]?.toUpperCase()}${NOT_SAID.slice(1)}.`);
+    else lines.push("| | | decided at |", "|---|---|---|");
     for (const { what, value, origin } of settings) lines.push(row(what, value, formatOrigin(origin)));
     lines.push("");
   }
   lines.push("## What is impossible", "", "| | holds | by | not by |", "|---|---|---|---|");
-  for (const { about, holds, layers } of properties) {
+  for (const { about, holds, undecided, layers } of properties) {
     const held = layers.filter((layer) => layer.holds).map(({ layer }) => layer);
     const open = layers.filter((layer) => !layer.holds).map(({ layer, says }) => `${layer} (${says})`);
-    lines.push(row(about, holds ? "yes" : "no", held.join(", "), open.join(", ")));
+    lines.push(row(about, holds ? "yes" : undecided ? NOT_SAID : "no", held.join(", "), open.join(", ")));
   }
-  lines.push("", "## System calls of x86-64", "");
+  lines.push("", `## System calls of ${nameOfConvention(convention)}`, "");
   if (calls.length === 0) lines.push("All: there is no filter.");
   else {
     lines.push("| group | what it is | allowed | for some arguments | refused |", "|---|---|---|---|---|");
@@ -51,7 +57,8 @@ export function explanationMarkdown({
     lines.push("");
   }
   lines.push("## Exposure", "", "| | points | at most |", "|---|---|---|");
-  for (const { about, points, most } of exposure.parts)
-    if (points >= 0.005) lines.push(row(about, points.toFixed(2), most.toFixed(2)));
+  for (const { about, points, most, decided } of exposure.parts)
+    if (points >= 0.005)
+      lines.push(row(decided ? about : `${about} (${NOT_SAID})`, points.toFixed(2), most.toFixed(2)));
   return lines.join("\n");
 }

@@ -133,7 +133,9 @@ function ofRoot(spec: Spec, path: string): Shown {
   switch (root.type) {
     case "directory":
       return {
-        shown: `${joinPath(root.path, `.${path}`)} of the host, through an overlay`,
+        shown: root.path.startsWith("/")
+          ? `${joinPath(root.path, `.${path}`)} of the host`
+          : `${path} of the root file system ${root.path}`,
         ...writing,
         pointer,
       };

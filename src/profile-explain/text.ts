@@ -1,10 +1,12 @@
 /** An explanation for a terminal. Pure. */
+import type { Abi } from "../compile/seccomp/abi.ts";
 import { formatPlaceOf } from "../gate/formats/shared.ts";
 import type { Place } from "../gate/rule.ts";
 import { formatPlace, type Provenance } from "../problems.ts";
+import { formatExposure } from "../profile-rules/exposure.ts";
 import type { DecidedAnswer } from "./calls.ts";
 import type { CapabilityAnswer } from "./capability.ts";
-import type { Explanation } from "./explain.ts";
+import { type Explanation, NOT_SAID } from "./explain.ts";
 import type { PathAnswer } from "./path.ts";
 
 const at = (places: readonly Place[]): string =>
@@ -17,25 +19,28 @@ export function explanationText({
   exposure,
   sections,
   properties,
+  convention,
   calls,
   exposed,
 }: Explanation): string {
   const lines = [`${name}: ${description}`, ...files.map((file) => `  from ${file}`), ""];
   for (const { title, settings } of sections) {
-    lines.push(title);
+    lines.push(settings.length === 0 ? `${title}: ${NOT_SAID}` : title);
     const width = Math.max(...settings.map(({ what }) => what.length));
     for (const { what, value, origin } of settings)
       lines.push(`  ${what.padEnd(width)}  ${value}  (${formatOrigin(origin)})`);
     lines.push("");
   }
   lines.push("impossible, and which layers see to it");
-  for (const { about, holds, layers } of properties) {
+  for (const { about, holds, undecided, layers } of properties) {
     const by = layers.filter((layer) => layer.holds).map(({ layer }) => layer);
-    lines.push(`  ${holds ? "yes" : "NO "}  ${about}${by.length === 0 ? "" : `: ${by.join(", ")}`}`);
-    for (const { layer, says, holds: held } of layers)
-      if (!held) lines.push(`         not by ${layer}: ${says}`);
+    lines.push(
+      `  ${holds ? "yes" : undecided ? "?  " : "NO "}  ${about}${by.length === 0 ? "" : `: ${by.join(", ")}`}`,
+    );
+    for (const { layer, says, holds: held, undecided: unsaid } of layers)
+      if (!held) lines.push(`         ${unsaid === true ? "perhaps" : "not"} by ${layer}: ${says}`);
   }
-  lines.push("", "system calls of x86-64");
+  lines.push("", `system calls of ${nameOfConvention(convention)}`);
   if (calls.length === 0) lines.push("  all: there is no filter");
   for (const { group, allowed, conditional, refused } of calls) {
     const parts = [
@@ -52,11 +57,14 @@ export function explanationText({
     lines.push("", "reaches beyond the sandbox");
     for (const { name: what, why, places } of exposed) lines.push(`  ${what}: ${why}${at(places)}`);
   }
-  lines.push("", `exposure ${exposure.score.toFixed(1)} of 10 (${exposure.band})`);
-  for (const { about, points, most } of exposure.parts.filter((part) => part.points >= 0.005))
-    lines.push(`  ${points.toFixed(2)} of ${most.toFixed(2)}  ${about}`);
+  lines.push("", `exposure ${formatExposure(exposure)}`);
+  for (const { about, points, most, decided } of exposure.parts.filter((part) => part.points >= 0.005))
+    lines.push(`  ${points.toFixed(2)} of ${most.toFixed(2)}  ${about}${decided ? "" : ` (${NOT_SAID})`}`);
   return lines.join("\n");
 }
+
+/** "x86-64" as people write it; OCI's word for the others. */
+export const nameOfConvention = (abi: Abi): string => (abi === "x86_64" ? "x86-64" : abi);
 
 const shorten = (when: string): string => (when.length > 120 ? `${when.slice(0, 117)}...` : when);
 

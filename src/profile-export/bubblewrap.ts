@@ -17,7 +17,7 @@ export function toBubblewrap({ profile, cwd }: ExportRequest): Checked<Exported>
       : filterFacts(spec.seccomp, spec.capabilities.bounding, (pointer) => locate(profile, pointer));
   if (!filters.ok) return filters;
   const [native] = filters.value;
-  const program = native === undefined ? undefined : generate(native.policy);
+  const program = native === undefined ? undefined : generate(native.rules.policy);
   const options = [
     ...isolation(spec),
     ...root(spec),

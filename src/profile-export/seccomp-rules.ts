@@ -12,7 +12,7 @@ import { bug, type Checked } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, SeccompArg, SeccompRule, SeccompSpec } from "../profile/spec.ts";
 import { lets } from "../profile-rules/ask.ts";
-import { type FilterFacts, filterFacts } from "../profile-rules/filter-facts.ts";
+import { type CompiledFilter, filterFacts } from "../profile-rules/filter-facts.ts";
 import { setBit } from "../prove/call-bits.ts";
 import { type Diagram, type Diagrams, FALSE, TRUE } from "../prove/diagram.ts";
 import { meaningOfCondition } from "../prove/rules.ts";
@@ -36,7 +36,7 @@ export function portableFilter(profile: ResolvedProfile): Checked<PortableFilter
   if (seccomp === null) return { ok: true, value: null };
   const filters = filterFacts(seccomp, capabilities.bounding, (pointer) => locate(profile, pointer));
   if (!filters.ok) return filters;
-  const perArch: { readonly filter: FilterFacts; readonly rules: ArchRules }[] = [];
+  const perArch: { readonly filter: CompiledFilter; readonly rules: ArchRules }[] = [];
   for (const filter of filters.value) {
     const rules = rulesOf(filter);
     if (typeof rules === "string")
@@ -54,7 +54,7 @@ export function portableFilter(profile: ResolvedProfile): Checked<PortableFilter
       };
     perArch.push({ filter, rules });
   }
-  const fallback = filters.value[0]?.policy.fallback ?? RET.killProcess;
+  const fallback = filters.value[0]?.rules.policy.fallback ?? RET.killProcess;
   const keys = perArch.map(({ rules: { rules } }) => new Set(rules.keys()));
   const syscalls = perArch.flatMap(({ filter, rules }, index) =>
     [...rules.rules].flatMap(([key, rule]): readonly SeccompRule[] => {
@@ -93,7 +93,7 @@ interface ArchRules {
 }
 
 /** Every answer but the default; the name of a call that cannot be told in few rules. */
-function rulesOf({ arch, policy, asked }: FilterFacts): ArchRules | string {
+function rulesOf({ arch, rules: { policy }, asked }: CompiledFilter): ArchRules | string {
   const abi = SERVED[arch][0] as Abi;
   const d = asked.prover.diagrams;
   const rules = new Map<string, SeccompRule>();
@@ -269,7 +269,11 @@ function grouped(rules: readonly SeccompRule[]): readonly SeccompRule[] {
  * What is given out answers every known call of the native convention as the profile does; those that were tightened let nothing through that the
  * profile refuses. Or it is not given out.
  */
-function prove(spec: SeccompSpec, { arch, target, asked }: FilterFacts, tightened: readonly string[]): void {
+function prove(
+  spec: SeccompSpec,
+  { arch, rules: { target }, asked }: CompiledFilter,
+  tightened: readonly string[],
+): void {
   const abi = SERVED[arch][0] as Abi;
   const again = normalise(spec, target);
   if (!again.ok) return bug(`the exported rules cannot be read: ${again.problems[0]?.message}`);

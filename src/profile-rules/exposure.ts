@@ -8,6 +8,7 @@
 import { ABIS, type Abi, SERVED } from "../compile/seccomp/abi.ts";
 import { syscallTable } from "../compile/seccomp/tables.ts";
 import { CAPABILITIES } from "../profile/capability-names.ts";
+import { NotStated, stated } from "../profile/stated.ts";
 import {
   CODE_AT_RUN_TIME,
   DANGEROUS,
@@ -37,12 +38,16 @@ export interface ExposurePart {
   readonly points: number;
   /** What it could add at most. */
   readonly most: number;
+  /** False: the document does not say, and it counts in full. */
+  readonly decided: boolean;
 }
 
 export interface Exposure {
   /** 0 to 10, one decimal, rounded up: nothing is rounded away. */
   readonly score: number;
   readonly band: "low" | "moderate" | "high" | "extreme";
+  /** The document does not say everything: the score is at most this. */
+  readonly atMost: boolean;
   /** In the order of the groups; parts without points are there too. */
   readonly parts: readonly ExposurePart[];
 }
@@ -81,7 +86,7 @@ const FOREIGN: readonly Abi[] = ABIS.filter(
 
 /** Of the calls of the native convention, the share that gets through with some arguments; the greater one of the architectures. */
 function reachable(facts: ProfileFacts): number {
-  if (facts.spec.seccomp === null) return 1;
+  if (facts.filters.length === 0) return 1;
   return Math.max(
     ...facts.filters.map(({ arch }) => {
       const abi = SERVED[arch][0] as Abi;
@@ -233,6 +238,13 @@ const TOTAL = Object.values(GROUPS)
 
 const known = new WeakMap<ProfileFacts, Exposure>();
 
+/** "0.7 of 10 (low)", with a word about what is not said. */
+export function formatExposure({ score, band, atMost, parts }: Exposure): string {
+  const unsaid = parts.filter(({ decided }) => !decided).length;
+  const rest = atMost ? `: ${unsaid} of its ${parts.length} parts are not said here and count in full` : "";
+  return `${atMost ? "at most " : ""}${score.toFixed(1)} of 10 (${band})${rest}`;
+}
+
 /** The score of a profile and what it is made of. */
 export function exposureOf(facts: ProfileFacts): Exposure {
   const before = known.get(facts);
@@ -240,14 +252,17 @@ export function exposureOf(facts: ProfileFacts): Exposure {
   const parts = Object.entries(GROUPS).flatMap(([group, items]) =>
     items.map(({ about, weight, measure }): ExposurePart => {
       const most = (10 * weight) / TOTAL;
-      return { group, about, points: most * measure(facts), most };
+      // What is not said may be permitted: the score is then the worst that can be.
+      const measured = stated(() => measure(facts));
+      const decided = !(measured instanceof NotStated);
+      return { group, about, points: most * (decided ? measured : 1), most, decided };
     }),
   );
   const sum = parts.reduce((points, part) => points + part.points, 0);
   // A sum that is a whole number of tenths but for the last bit stays it.
   const score = Math.ceil(sum * 10 - 1e-9) / 10;
   const band = score <= 1.5 ? "low" : score <= 3.5 ? "moderate" : score <= 6.5 ? "high" : "extreme";
-  const exposure: Exposure = { score, band, parts };
+  const exposure: Exposure = { score, band, atMost: parts.some(({ decided }) => !decided), parts };
   known.set(facts, exposure);
   return exposure;
 }

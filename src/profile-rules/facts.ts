@@ -1,5 +1,5 @@
 /**
- * A resolved profile → what follows from it: which calls get through, which capabilities can be had, what can be written and run, and where
+ * A resolved profile, or what another tool's document states → what follows from it: which calls get through, which capabilities can be had, what can be written and run, and where
  * each was decided. Rules judge these facts and never whether a word stands in a profile. Pure: no host, no root, no native code.
  */
 import { RET } from "../compile/seccomp/ir.ts";
@@ -7,13 +7,22 @@ import type { Place } from "../gate/rule.ts";
 import type { Checked, Provenance } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
-import { type Allowed, type FilterFacts, filterFacts, type Question, whatIsAllowed } from "./filter-facts.ts";
+import {
+  type Allowed,
+  type FilterCircumstances,
+  type FilterFacts,
+  filterFacts,
+  type Question,
+  whatIsAllowed,
+} from "./filter-facts.ts";
 import { type OpenPath, openPaths } from "./path-facts.ts";
 
 export interface ProfileFacts {
   readonly spec: Spec;
-  /** One for each architecture; empty: the profile has no filter and every call gets through. */
+  /** One for each architecture; empty: there is no filter and every call gets through. */
   readonly filters: readonly FilterFacts[];
+  /** Whether it runs under this program, which does some things for every profile: a relay for the terminal, nosuid on every mount. */
+  readonly ours: boolean;
   /** Capabilities that a program inside can have in effect, by whatever it executes, each with the pointer that gives it. */
   readonly capabilities: ReadonlyMap<string, string>;
   /** Host paths that are shown inside, and places inside that can be written. */
@@ -27,34 +36,54 @@ export interface ProfileFacts {
 }
 
 /** Facts of a profile, or the mistakes in its system-call rules. */
-export function profileFacts(profile: ResolvedProfile): Checked<ProfileFacts> {
+export function profileFacts(
+  profile: ResolvedProfile,
+  circumstances: Partial<FilterCircumstances & { readonly capabilities: readonly string[] }> = {},
+): Checked<ProfileFacts> {
   const { spec } = profile;
+  const capabilities = circumstances.capabilities ?? spec.capabilities.bounding;
   const filters =
     spec.seccomp === null
       ? { ok: true as const, value: [] }
-      : filterFacts(spec.seccomp, spec.capabilities.bounding, (pointer) => locate(profile, pointer));
+      : filterFacts(spec.seccomp, capabilities, (pointer) => locate(profile, pointer), circumstances);
   if (!filters.ok) return filters;
-  const answers = new Map<string, Allowed | null>();
   return {
     ok: true,
-    value: {
+    value: factsOf({
       spec,
       filters: filters.value,
-      capabilities: capabilitiesOf(spec),
-      paths: openPaths(spec),
+      ours: true,
       origin: (pointer) => locate(profile, pointer),
       at: (pointer) => placesOf(profile, pointer),
-      allowed(question) {
-        if (spec.seccomp === null) return unfiltered(question);
-        const key = JSON.stringify(question, (_, value: unknown) =>
-          typeof value === "bigint" ? value.toString() : value,
-        );
-        const known = answers.get(key);
-        if (known !== undefined) return known;
-        const answer = whatIsAllowed(filters.value, question);
-        answers.set(key, answer);
-        return answer;
-      },
+    }),
+  };
+}
+
+/** What facts are made of: of a profile, or of what another tool's document states. */
+export type Stated = Pick<ProfileFacts, "spec" | "filters" | "ours" | "origin" | "at">;
+
+/** Facts of what is stated. What is not throws NotStated when it is asked for. */
+export function factsOf(known: Stated): ProfileFacts {
+  const { spec, filters } = known;
+  const answers = new Map<string, Allowed | null>();
+  return {
+    ...known,
+    get capabilities() {
+      return capabilitiesOf(spec);
+    },
+    get paths() {
+      return openPaths(spec);
+    },
+    allowed(question) {
+      if (filters.length === 0) return unfiltered(question);
+      const key = JSON.stringify(question, (_, value: unknown) =>
+        typeof value === "bigint" ? value.toString() : value,
+      );
+      const before = answers.get(key);
+      if (before !== undefined) return before;
+      const answer = whatIsAllowed(filters, question);
+      answers.set(key, answer);
+      return answer;
     },
   };
 }

@@ -19,8 +19,9 @@ export const WORKING_DIRECTORY = "working directory";
 export function openPaths({ filesystem }: Spec): readonly OpenPath[] {
   const { root, write, mounts, workdir, devices } = filesystem;
   const paths: OpenPath[] = [];
-  const host = root.type === "directory" ? root.path : null;
-  const kept = typeof write === "object";
+  const host = root.type === "directory" && isOfHost(root.path) ? root.path : null;
+  // A bundle's own root, written in place, is no part of the host.
+  const kept = typeof write === "object" && isOfHost(write.directory);
   if (host !== null || write !== "none") {
     paths.push({
       inside: "/",
@@ -73,6 +74,9 @@ export function openPaths({ filesystem }: Spec): readonly OpenPath[] {
     });
   return paths;
 }
+
+/** A relative path is one beside the document that names it: a bundle's root. */
+const isOfHost = (path: string): boolean => path.startsWith("/") || path.split("/").includes("..");
 
 /** The same path or one above or below it: whoever has one has a part of the other. */
 export function overlaps(a: string, b: string): boolean {

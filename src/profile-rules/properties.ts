@@ -3,6 +3,7 @@
  * on two layers survives a hole in one. Pure.
  */
 import { formatRule } from "../compile/seccomp/ir.ts";
+import { NotStated, stated } from "../profile/stated.ts";
 import {
   CODE_AT_RUN_TIME,
   FAMILIES,
@@ -24,6 +25,8 @@ export interface Layer {
   /** "system calls", "capabilities": the layer in words. */
   readonly layer: string;
   readonly holds: boolean;
+  /** The document does not say whether it does: `holds` is false then. */
+  readonly undecided?: true;
   /** One clause: why it holds or what gets through. */
   readonly says: string;
   /** JSON pointer of what decides it. */
@@ -53,52 +56,54 @@ function byCalls(facts: ProfileFacts, questions: readonly Question[]): Layer {
     const allowed = facts.allowed(question);
     if (allowed === null) continue;
     const says =
-      facts.spec.seccomp === null ? "there is no filter" : `${describeCall(allowed, question)} gets through`;
+      facts.filters.length === 0 ? "there is no filter" : `${describeCall(allowed, question)} gets through`;
     return { layer: "system calls", holds: false, says, pointer: allowed.pointer };
   }
   return { layer: "system calls", holds: true, says: "every way to it is refused", pointer: "/seccomp" };
 }
 
+/** A layer that a document may say nothing about. */
+function layer(
+  name: string,
+  pointer: string,
+  ask: () => { readonly holds: boolean; readonly says: string; readonly pointer?: string },
+): Layer {
+  const answer = stated(ask);
+  if (answer instanceof NotStated)
+    return { layer: name, holds: false, undecided: true, says: answer.message, pointer: answer.pointer };
+  return { layer: name, pointer, ...answer };
+}
+
 function byCapability(facts: ProfileFacts, ...names: readonly string[]): Layer {
-  const had = names.find((name) => facts.capabilities.has(name));
-  return {
-    layer: "capabilities",
-    holds: had === undefined,
-    says: had === undefined ? `${names.join(" and ")} can never be had` : `${had} can be had`,
-    pointer: (had === undefined ? undefined : facts.capabilities.get(had)) ?? "/capabilities",
-  };
+  return layer("capabilities", "/capabilities", () => {
+    const { capabilities } = facts;
+    const had = names.find((name) => capabilities.has(name));
+    if (had === undefined) return { holds: true, says: `${names.join(" and ")} can never be had` };
+    return { holds: false, says: `${had} can be had`, pointer: capabilities.get(had) ?? "/capabilities" };
+  });
 }
 
 /** Capabilities of a user namespace of one's own reach nothing of the host. */
 function byUserNamespace({ spec }: ProfileFacts, what: string): Layer {
-  const own = spec.namespaces.user;
-  return {
-    layer: "user namespace",
-    holds: own,
-    says: own ? `its own: ${what}` : "the host's",
-    pointer: "/namespaces/user",
-  };
+  return layer("user namespace", "/namespaces/user", () => {
+    const holds = spec.namespaces.user;
+    return { holds, says: holds ? `its own: ${what}` : "the host's" };
+  });
 }
 
 function byNamespace({ spec }: ProfileFacts, name: "pid" | "network" | "mount" | "ipc", what: string): Layer {
-  const own = spec.namespaces[name] && !(name === "network" && spec.network.mode === "host");
-  return {
-    layer: `${name} namespace`,
-    holds: own,
-    says: own ? what : "the host's",
-    pointer: `/namespaces/${name}`,
-  };
+  return layer(`${name} namespace`, `/namespaces/${name}`, () => {
+    const holds = spec.namespaces[name] && !(name === "network" && spec.network.mode === "host");
+    return { holds, says: holds ? what : "the host's" };
+  });
 }
 
 function byFiles(facts: ProfileFacts): Layer {
-  const kept = facts.paths.find((path) => path.kept);
-  return {
-    layer: "files",
-    holds: kept === undefined,
-    says:
-      kept === undefined ? "nothing that is written outlives the run" : `${kept.inside} is kept on the host`,
-    pointer: kept?.pointer ?? "/filesystem",
-  };
+  return layer("files", "/filesystem", () => {
+    const kept = facts.paths.find((path) => path.kept);
+    if (kept === undefined) return { holds: true, says: "nothing that is written outlives the run" };
+    return { holds: false, says: `${kept.inside} is kept on the host`, pointer: kept.pointer };
+  });
 }
 
 export const PROPERTIES = {
@@ -159,59 +164,51 @@ export const PROPERTIES = {
     about: "typing into the caller's terminal",
     layers: (facts) => [
       byCalls(facts, TERMINAL_INJECTION),
-      {
-        layer: "terminal",
-        holds: true,
+      layer("terminal", "/process/terminal", () => ({
+        // Ours has one whatever the profile says.
+        holds: facts.ours || facts.spec.process.terminal === "always",
         says: "a terminal and session of its own, with a relay to the caller's",
-        pointer: "/process/terminal",
-      },
+      })),
     ],
   },
   "no-host-identity": {
     about: "acting as a user of the host with rights",
     layers: (facts) => [
       byUserNamespace(facts, "ids inside are others outside"),
-      {
-        layer: "ids",
+      layer("ids", "/identity/map", () => ({
         holds: !mapsHostRoot(facts),
         says: mapsHostRoot(facts) ? "the host's root is mapped" : "no id inside is the host's root",
-        pointer: "/identity/map",
-      },
+      })),
     ],
   },
   "no-privileges-by-exec": {
     about: "gaining rights by executing a file",
     layers: (facts) => [
-      {
-        layer: "no_new_privs",
+      layer("no_new_privs", "/noNewPrivileges", () => ({
         holds: facts.spec.noNewPrivileges,
         says: facts.spec.noNewPrivileges ? "set" : "not set",
-        pointer: "/noNewPrivileges",
-      },
-      {
-        layer: "capabilities",
-        holds: facts.spec.capabilities.bounding.length === 0,
-        says:
-          facts.spec.capabilities.bounding.length === 0
-            ? "the bounding set is empty"
-            : `the bounding set has ${facts.spec.capabilities.bounding.join(", ")}`,
-        pointer: "/capabilities/bounding",
-      },
-      { layer: "files", holds: true, says: "every mount is nosuid", pointer: "/filesystem" },
+      })),
+      layer("capabilities", "/capabilities/bounding", () => {
+        const { bounding } = facts.spec.capabilities;
+        if (bounding.length === 0) return { holds: true, says: "the bounding set is empty" };
+        return { holds: false, says: `the bounding set has ${bounding.join(", ")}` };
+      }),
+      layer("files", "/filesystem", () => {
+        if (facts.ours) return { holds: true, says: "every mount is nosuid" };
+        // Asked so that a document without files is none that has harmless ones.
+        const { root } = facts.spec.filesystem;
+        return { holds: false, says: `set-user-id files of the root (${root.type}) count` };
+      }),
     ],
   },
   "no-code-at-run-time": {
     about: "making memory executable that was written",
     layers: (facts) => [
       byCalls(facts, CODE_AT_RUN_TIME),
-      {
-        layer: "memory",
-        holds: facts.spec.process.memoryDenyWriteExecute,
-        says: facts.spec.process.memoryDenyWriteExecute
-          ? "PR_SET_MDWE is set"
-          : "memoryDenyWriteExecute is off",
-        pointer: "/process/memoryDenyWriteExecute",
-      },
+      layer("memory", "/process/memoryDenyWriteExecute", () => {
+        const holds = facts.spec.process.memoryDenyWriteExecute;
+        return { holds, says: holds ? "PR_SET_MDWE is set" : "PR_SET_MDWE is not set" };
+      }),
     ],
   },
 } as const satisfies Readonly<Record<string, Omit<Property, "id">>>;
@@ -220,8 +217,8 @@ export type PropertyId = keyof typeof PROPERTIES;
 
 /** Whether an explicit map gives an id inside the host's id 0. */
 export function mapsHostRoot({ spec }: ProfileFacts): boolean {
-  const { map } = spec.identity;
   if (!spec.namespaces.user) return true;
+  const { map } = spec.identity;
   if (typeof map === "string") return false;
   return [...map.uidMappings, ...map.gidMappings].some(({ hostID }) => hostID === 0);
 }

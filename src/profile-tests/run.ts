@@ -6,6 +6,7 @@ import { type Abi, AUDIT_ARCH, SERVED } from "../compile/seccomp/abi.ts";
 import { formatVerdict, RET, type Verdict, WORD } from "../compile/seccomp/ir.ts";
 import { syscallTable } from "../compile/seccomp/tables.ts";
 import type { Place } from "../gate/rule.ts";
+import { NotStated, stated } from "../profile/stated.ts";
 import { explainPath } from "../profile-explain/path.ts";
 import { lets } from "../profile-rules/ask.ts";
 import type { ProfileFacts } from "../profile-rules/facts.ts";
@@ -27,12 +28,18 @@ export interface CaseResult {
 
 export function runCase(facts: ProfileFacts, test: Case): CaseResult {
   const { subject, expected } = test;
-  const result = (failure: string, pointer = ""): CaseResult => ({
-    test,
+  const answer = stated(() => judge(facts, subject, expected));
+  if (!(answer instanceof NotStated)) return { test, ...answer };
+  return { test, failure: answer.message, decided: facts.at(answer.pointer) };
+}
+
+/** What came out otherwise; throws NotStated where the document does not say. */
+function judge(facts: ProfileFacts, subject: Subject, expected: Expected): Omit<CaseResult, "test"> {
+  const result = (failure: string, pointer = "") => ({
     failure,
     decided: failure === "" ? [] : facts.at(pointer),
   });
-  if (subject.kind === "call") return { test, ...runCall(facts, subject, expected) };
+  if (subject.kind === "call") return runCall(facts, subject, expected);
   if (subject.kind === "capability") {
     const pointer = facts.capabilities.get(subject.name);
     if ((pointer !== undefined) === (expected === "allow")) return result("");
@@ -51,6 +58,8 @@ export function runCase(facts: ProfileFacts, test: Case): CaseResult {
     return result(`${answer.path} is ${answer.shown}`, answer.pointer);
   }
   const layers = PROPERTIES[subject.id].layers(facts);
+  const unsaid = layers.find(({ undecided }) => undecided === true);
+  if (unsaid !== undefined && !holdsAnywhere(layers)) return result(unsaid.says, unsaid.pointer);
   // The property says what is impossible: denied is that it holds.
   if (holdsAnywhere(layers) === (expected === "deny")) return result("");
   const open = layers.find(({ holds }) => !holds) ?? layers[0];
@@ -64,7 +73,7 @@ export function runCase(facts: ProfileFacts, test: Case): CaseResult {
 type CallSubject = Extract<Subject, { kind: "call" }>;
 
 function runCall(facts: ProfileFacts, subject: CallSubject, expected: Expected): Omit<CaseResult, "test"> {
-  if (facts.spec.seccomp === null)
+  if (facts.filters.length === 0)
     return expected === "allow"
       ? { failure: "", decided: [] }
       : { failure: "there is no filter: every call gets through", decided: facts.at("/seccomp") };

@@ -120,13 +120,11 @@ describe("exposure", () => {
         // Neighbours: one rule more, or one less; which of them is looser is for the proof to say.
         const other = { ...base, syscalls: [...base.syscalls.filter((_, index) => index !== at), more] };
         const [a, b] = [factsWith(base), factsWith(other)];
-        const atMost = a.filters.every(({ asked, policy }, index) => {
-          const rules = b.filters[index];
-          if (rules === undefined) return false;
+        const atMost = a.filters.every(({ asked }, index) => {
+          const policy = b.filters[index]?.rules?.policy;
+          if (policy === undefined) return false;
           const { prover, meaning } = asked;
-          return (
-            prover.atMost(meaning, prover.rules(rules.policy)).kind === "proved" && policy !== rules.policy
-          );
+          return prover.atMost(meaning, prover.rules(policy)).kind === "proved";
         });
         if (!atMost) return;
         proved += 1;

@@ -203,7 +203,7 @@ describe("a file of BPF", () => {
 
   test("that no kernel takes is refused, with the instruction", () => {
     expect(problemsOf(strict().slice(0, -8))[0]).toMatch(
-      /^\/policy:0:0 \/: the file is neither JSON nor a filter that a kernel takes: instruction/,
+      /^\/policy: the file is neither JSON nor a filter that a kernel takes: instruction/,
     );
     expect(readBpf(Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0))).toEqual({
       ok: false,

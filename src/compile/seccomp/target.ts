@@ -2,6 +2,9 @@
 import type { Arch } from "../../host/facts.ts";
 import type { Provenance } from "../../problems.ts";
 
+/** A kernel that has everything: rules for newer kernels count. */
+export const NEWEST_KERNEL = { major: 99, minor: 0 };
+
 export interface FilterTarget {
   readonly arch: Arch;
   /** The payload's bounding set, names: what `includes.caps` and `excludes.caps` ask about (as in Docker). */

@@ -1,6 +1,5 @@
 /** Rules about system calls, each a question to the emitted filter. */
-import { ABIS, type Abi, SERVED } from "../../compile/seccomp/abi.ts";
-import { judge } from "../../compile/seccomp/ir.ts";
+import { ABIS, type Abi, SCMP_ARCH, SERVED } from "../../compile/seccomp/abi.ts";
 import { allSyscalls, syscallTable } from "../../compile/seccomp/tables.ts";
 import { lets } from "../ask.ts";
 import { DANGEROUS, FAMILIES, makesSocket, ORDINARY_FAMILIES } from "../calls.ts";
@@ -23,7 +22,7 @@ export const CALLS: readonly ProfileRule[] = [
     references: [cis("5.22"), pss("baseline", "Seccomp"), pss("restricted", "Seccomp"), man("seccomp", 2)],
     options: {},
     *check(facts) {
-      if (facts.spec.seccomp === null)
+      if (facts.filters.length === 0)
         yield violation(facts, "seccomp", "there is no system-call filter", "/seccomp");
     },
   }),
@@ -38,8 +37,7 @@ export const CALLS: readonly ProfileRule[] = [
     *check(facts) {
       for (const filter of facts.filters) {
         const abi = SERVED[filter.arch][0] as Abi;
-        const verdict = judge(filter.policy, bareCall(abi, UNKNOWN_CALL));
-        if (!lets(verdict)) continue;
+        if (!lets(filter.asked.meaning.ask(bareCall(abi, UNKNOWN_CALL)))) continue;
         yield violation(facts, "default", "calls of newer kernels get through", "/seccomp/defaultAction");
         return;
       }
@@ -59,9 +57,9 @@ export const CALLS: readonly ProfileRule[] = [
       for (const abi of ABIS) {
         if (NATIVE.includes(abi) || allow.includes(abi)) continue;
         const found = facts.allowed({ names: [...syscallTable(abi).numbers.keys()], abis: [abi] });
-        if (found === null || facts.spec.seccomp === null) continue;
-        const index =
-          facts.spec.seccomp.architectures?.findIndex((name) => name.toLowerCase().endsWith(abi)) ?? -1;
+        if (found === null || facts.filters.length === 0) continue;
+        const listed = facts.filters[0]?.rules?.spec.architectures ?? [];
+        const index = listed.indexOf(SCMP_ARCH[abi]);
         const pointer = index >= 0 ? `/seccomp/architectures/${index}` : "/seccomp/architectures";
         yield violation(facts, abi, `calls of ${abi} get through, such as ${found.name}`, pointer);
       }
@@ -83,7 +81,7 @@ export const CALLS: readonly ProfileRule[] = [
       },
     },
     *check(facts, { calls }) {
-      if (facts.spec.seccomp === null) return;
+      if (facts.filters.length === 0) return;
       for (const name of calls) {
         const found = facts.allowed({ names: [name] });
         if (found === null) continue;
@@ -118,7 +116,7 @@ export const CALLS: readonly ProfileRule[] = [
         for (const question of makesSocket(number)) {
           const found = facts.allowed(question);
           if (found === null) continue;
-          const how = facts.spec.seccomp === null ? "there is no filter" : describeCall(found, question);
+          const how = facts.filters.length === 0 ? "there is no filter" : describeCall(found, question);
           yield violation(facts, name, `a socket of family ${name} can be made: ${how}`, found.pointer);
           break;
         }

@@ -1,7 +1,7 @@
 /** Rules about what surrounds a run: its environment, its log, and what happens where a host gives less. */
 import { CONTROLS } from "../../profile/spec.ts";
 import { exposureOf } from "../exposure.ts";
-import { man, type ProfileRule, profileRule, violation } from "../profile-rule.ts";
+import { man, NOT_JUDGED, type ProfileRule, profileRule, violation } from "../profile-rule.ts";
 
 /** Names under which secrets are usually passed. */
 const SECRET =
@@ -39,12 +39,12 @@ export const CONDUCT: readonly ProfileRule[] = [
     references: [],
     options: {},
     *check(facts) {
-      const { audit, require } = facts.spec;
+      const { audit } = facts.spec;
       const hit = !audit.require
         ? "/audit/require"
         : audit.onFailure === "continue"
           ? "/audit/onFailure"
-          : require.audit === "none"
+          : facts.spec.require.audit === "none"
             ? "/require/audit"
             : null;
       if (hit !== null) yield violation(facts, "audit", "a run goes on when it cannot be recorded", hit);
@@ -85,6 +85,12 @@ export const CONDUCT: readonly ProfileRule[] = [
     *check(facts, { max }) {
       const { score, band, parts } = exposureOf(facts);
       if (score <= max) return;
+      const surely = parts.reduce((sum, part) => sum + (part.decided ? part.points : 0), 0);
+      if (surely <= max && parts.some(({ decided }) => !decided)) {
+        const message = `cannot be judged: the exposure is ${surely.toFixed(1)} to ${score} of 10, and what decides is not said`;
+        yield { ...violation(facts, NOT_JUDGED, message, ""), undecided: true };
+        return;
+      }
       const [largest] = parts.toSorted((a, b) => b.points - a.points);
       yield {
         ...violation(

@@ -69,9 +69,10 @@ const namespaceRule = (name: Namespace): ProfileRule => {
     references,
     options: {},
     *check(facts) {
-      const { namespaces, network } = facts.spec;
-      const pointer = name === "network" && network.mode === "host" ? "/network/mode" : `/namespaces/${name}`;
-      if (!namespaces[name] || pointer === "/network/mode")
+      const { spec } = facts;
+      const pointer =
+        name === "network" && spec.network.mode === "host" ? "/network/mode" : `/namespaces/${name}`;
+      if (pointer === "/network/mode" || !spec.namespaces[name])
         yield violation(facts, name, `the ${about} namespace is the host's`, pointer);
     },
   });

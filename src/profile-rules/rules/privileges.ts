@@ -83,13 +83,13 @@ export const PRIVILEGES: readonly ProfileRule[] = [
       },
     },
     *check(facts, { required }) {
-      const { lsm, require } = facts.spec;
+      const { lsm } = facts.spec;
       if (lsm.type === "none") yield violation(facts, "lsm", "no security module confines it", "/lsm/type");
       else if (lsm.apparmorProfile === "unconfined")
         yield violation(facts, "lsm", "its AppArmor profile is unconfined", "/lsm/apparmorProfile");
       else if (lsm.selinuxLabel !== null && /:unconfined_t(:|$)/.test(lsm.selinuxLabel))
         yield violation(facts, "lsm", "its SELinux type is unconfined", "/lsm/selinuxLabel");
-      else if (required && require.lsm === "none")
+      else if (required && facts.spec.require.lsm === "none")
         yield violation(facts, "lsm", "a host without a security module is accepted", "/require/lsm");
     },
   }),
@@ -109,7 +109,7 @@ export const PRIVILEGES: readonly ProfileRule[] = [
       },
     },
     *check(facts, { required }) {
-      const { landlock, require } = facts.spec;
+      const { landlock } = facts.spec;
       if (landlock === null) {
         yield violation(facts, "landlock", "Landlock is off", "/landlock");
         return;
@@ -117,7 +117,7 @@ export const PRIVILEGES: readonly ProfileRule[] = [
       for (const scope of SCOPE_NAMES)
         if (!landlock.scope[scope])
           yield violation(facts, scope, `${scope} is not scoped`, `/landlock/scope/${scope}`);
-      if (required && require.landlock === "none")
+      if (required && facts.spec.require.landlock === "none")
         yield violation(facts, "landlock", "a host without Landlock is accepted", "/require/landlock");
     },
   }),

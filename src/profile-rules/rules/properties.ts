@@ -1,6 +1,6 @@
 /** Rules about properties across layers: one for each, violated when fewer layers hold it than the policy asks for. */
 import type { Reference } from "../../gate/rule.ts";
-import { cis, man, type ProfileRule, profileRule, pss } from "../profile-rule.ts";
+import { cis, man, NOT_JUDGED, type ProfileRule, profileRule, pss } from "../profile-rule.ts";
 import { PROPERTIES, type PropertyId } from "../properties.ts";
 
 interface PropertyText {
@@ -121,7 +121,16 @@ export const PROPERTY_RULES: readonly ProfileRule[] = Object.entries(TEXTS).map(
       const layers = layersOf(facts);
       const held = layers.filter(({ holds }) => holds);
       const open = layers.filter(({ holds }) => !holds);
-      if (held.length >= Math.min(wanted, layers.length)) return;
+      const needed = Math.min(wanted, layers.length);
+      if (held.length >= needed) return;
+      const [unsaid] = open.filter(({ undecided }) => undecided === true);
+      const decided = open.filter(({ undecided }) => undecided !== true);
+      // Enough layers may hold it, but the document does not say.
+      if (unsaid !== undefined && layers.length - decided.length >= needed) {
+        const message = `cannot be judged: ${decided.map(({ layer, says }) => `${layer}: ${says}; `).join("")}${unsaid.says}`;
+        yield { object: NOT_JUDGED, message, places: facts.at(unsaid.pointer), undecided: true };
+        return;
+      }
       const why = open.map(({ layer, says }) => `${layer}: ${says}`).join("; ");
       const by = held.map(({ layer }) => layer).join(", ");
       yield {
