@@ -7,6 +7,7 @@ import type { Failure } from "./gate/finding.ts";
 import type { Subject } from "./gate/judge.ts";
 import { relativeTo } from "./gate/paths.ts";
 import { conclude, type Gated, type RunRequest, readRulebook } from "./gate/run.ts";
+import type { Evidence } from "./image/evidence.ts";
 import type { ImageFacts } from "./image/facts/facts.ts";
 import { inspectImage } from "./image/inspect.ts";
 import type { ImageRequest } from "./image/read-image.ts";
@@ -16,6 +17,8 @@ import { TOOL } from "./version.ts";
 
 export interface ImageGateRequest extends RunRequest {
   readonly images: readonly string[];
+  /** What recorded runs opened, of the one image that is checked. */
+  readonly evidence?: Evidence | null;
   readonly reading: Pick<ImageRequest, "platform" | "tag" | "limits" | "progress">;
 }
 
@@ -28,7 +31,7 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
   const failures: Failure[] = [];
   for (const path of new Set(images)) {
     const subject = relativeTo(cwd, path);
-    const facts = await inspectImage({ ...reading, path });
+    const facts = await inspectImage({ ...reading, path }, request.evidence ?? null);
     if (facts.ok) subjects.push({ subject, file: path, notes: notesOf(facts.value), facts: facts.value });
     else failures.push({ subject, file: path, problems: facts.problems });
   }

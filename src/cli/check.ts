@@ -7,7 +7,7 @@ import { FORMATS, type Format } from "../gate/formats/names.ts";
 import type { Level } from "../gate/rule.ts";
 import type { Problem } from "../problems.ts";
 import { addExamples } from "./examples.ts";
-import { addImageOptions, type ImageFlags } from "./image.ts";
+import { addImageOptions, type ImageCheckFlags } from "./image.ts";
 import { print } from "./output.ts";
 import {
   ANY_POLICY,
@@ -68,11 +68,16 @@ export function checkCommand(finish: (status: number) => void): Command {
     .description(
       "Checks container images against a policy: what is in them, what of it the entry point reaches, and what should not be there. Reads OCI layouts and archives, docker save, docker export and directories; unpacks and runs nothing.",
     )
-    .argument("<IMAGE...>", "directories or archives");
+    .argument("<IMAGE...>", "directories or archives")
+    .option(
+      "--evidence <FILE>",
+      "report of a run with --record-files: what it opened is compared with what can be reached; may be given several times",
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    );
   addImageOptions(addCheckOptions(image, reports, "minimal-image")).action(
     async (images: readonly string[]) => {
       const { checkImages } = await import("./inspect-image.ts");
-      finish(await checkImages(images, image.opts<CheckFlags & ImageFlags>(), reports));
+      finish(await checkImages(images, image.opts<CheckFlags & ImageCheckFlags>(), reports));
     },
   );
   const rules = new Command("rules")
@@ -109,6 +114,10 @@ export function checkCommand(finish: (status: number) => void): Command {
       [
         "sandbox check image app.tar --policy runtime --format sarif --output out.sarif",
         "a laxer one, for code scanning",
+      ],
+      [
+        "sandbox check image app.tar --evidence used.json",
+        "with what a run opened: sandbox run --rootfs DIR --record-files --report used.json",
       ],
     ),
   );

@@ -14,6 +14,11 @@ export interface ImageFlags {
   readonly limit?: readonly string[];
 }
 
+/** Those of sandbox check image. */
+export interface ImageCheckFlags extends ImageFlags {
+  readonly evidence?: readonly string[];
+}
+
 export function imageCommand(finish: (status: number) => void): Command {
   const command = new Command("image")
     .summary("look into container images")

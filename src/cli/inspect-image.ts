@@ -2,7 +2,9 @@
  * What `sandbox image` does, loaded when it is asked for. Throws ProfileError with what is wrong.
  */
 import { isatty } from "node:tty";
+import { readEvidence } from "../evidence-files.ts";
 import { gateImages } from "../gate-images.ts";
+import type { Evidence } from "../image/evidence.ts";
 import {
   DEFAULT_LIMITS,
   type ImageFacts,
@@ -18,7 +20,7 @@ import { parseSize } from "../profile/units.ts";
 import type { CheckFlags, ReportOptions } from "./check.ts";
 import { runGate } from "./check-profiles.ts";
 import { colorFor } from "./color.ts";
-import type { ImageFlags } from "./image.ts";
+import type { ImageCheckFlags, ImageFlags } from "./image.ts";
 import { toJson } from "./json.ts";
 import { print, showProgress } from "./output.ts";
 import { renderImage } from "./render-image.ts";
@@ -35,13 +37,27 @@ export async function inspectToStdout(
 /** Checks images and reports; gives the exit status. */
 export async function checkImages(
   images: readonly string[],
-  flags: CheckFlags & ImageFlags,
+  flags: CheckFlags & ImageCheckFlags,
   reports: ReportOptions,
 ): Promise<number> {
   const { platform, tag, limits = {} } = imageRequest("", flags, reports.problems);
+  const evidence = evidenceOf(images, flags.evidence ?? [], reports.problems);
   return await runGate(flags, reports, (request) =>
-    gateImages({ ...request, images, reading: { platform, tag, limits } }),
+    gateImages({ ...request, images, evidence, reading: { platform, tag, limits } }),
   );
+}
+
+function evidenceOf(
+  images: readonly string[],
+  files: readonly string[],
+  problems: Problem[],
+): Evidence | null {
+  if (files.length > 0 && new Set(images).size > 1)
+    problems.push(flagProblem("--evidence", "it is about one image, and several are checked", "one image"));
+  const read = readEvidence(files, process.cwd());
+  if (read.ok) return read.value;
+  problems.push(...read.problems);
+  return null;
 }
 
 export async function sbomToStdout(

@@ -3,6 +3,7 @@ import type { Reference, Registry } from "../gate/rule.ts";
 import { defineRule } from "../gate/rule.ts";
 import type { ImageFacts } from "../image/facts/facts.ts";
 import type { LeftoverKind } from "../image/facts/leftovers.ts";
+import { EVIDENCE_RULES } from "./evidence.ts";
 import { forbids, type ImageRule, violation } from "./image-rule.ts";
 
 /** An item of section 4 (images and build files) of the CIS Docker Benchmark 1.6.0. */
@@ -380,6 +381,7 @@ const RULES: readonly ImageRule[] = [
             },
           ],
   }),
+  ...EVIDENCE_RULES,
 ];
 
 export const IMAGE_RULES: Registry<ImageFacts> = { kind: "image", rules: RULES };

@@ -138,6 +138,27 @@ describe("rules for images", () => {
     expect(ask("no-unowned-programs", image, { allow: ["/*"] })).toEqual(["/opt/a", "/opt/b"]);
   });
 
+  test("judge what runs opened, and nothing when no run was recorded", async () => {
+    const members = [file("tool", "#!/none\nx", run), file("data", "x")];
+    const image = await readGood(
+      layout({ layers: [{ tar: tar(file("app", "#!/none\n", run), ...members) }], config: CONFIG }),
+    );
+    const opened = new Set(["/tool", "/data", "/elsewhere"]);
+    const judged = await factsOf(image, { runs: 1, opened, missed: ["some were lost"] });
+    const none = await factsOf(image);
+    const expected: readonly (readonly [string, readonly string[]])[] = [
+      ["evidence-fits", ["missed", "/elsewhere"]],
+      ["no-unreached-opens", ["/tool"]],
+      ["no-unused-programs", ["/app"]],
+    ];
+    for (const [id, found] of expected) {
+      expect([id, ...ask(id, judged)]).toEqual([id, ...found]);
+      expect(ask(id, none)).toEqual([]);
+    }
+    expect(ask("no-unreached-opens", judged, { allow: ["/to*"] })).toEqual([]);
+    expect(ask("no-unused-programs", judged, { allow: ["/app"] })).toEqual([]);
+  });
+
   test("are all tried here", () => {
     const tried = new Set(BREAKING.map(([id]) => id));
     const elsewhere = [
@@ -146,6 +167,9 @@ describe("rules for images", () => {
       "package-limit",
       "known-packages",
       "hardened-programs",
+      "evidence-fits",
+      "no-unreached-opens",
+      "no-unused-programs",
     ];
     expect(
       IMAGE_RULES.rules.map(({ id }) => id).filter((id) => !tried.has(id) && !elsewhere.includes(id)),

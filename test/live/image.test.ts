@@ -185,6 +185,47 @@ describe.each(USERS)("files opened by a run of %s", (user) => {
   });
 });
 
+describe.each(USERS)("evidence of a run of %s", (user) => {
+  it("joins what was opened with what can be reached", async () => {
+    const command = ["/bin/dash", "-c", "exec /bin/cat /etc/motd"];
+    const config = { User: "1000:1000", Entrypoint: command, Healthcheck: { Test: ["CMD", "/bin/ls"] } };
+    const { directory, rootfs, image } = prepare(
+      user,
+      ["/bin/dash", "/bin/cat", "/bin/ls", "/bin/mkdir"],
+      config,
+    );
+    const flags = ["--rootfs", rootfs, "--record-files"];
+    // What the run does beside its command: nothing that the image names leads to mkdir.
+    const ran = await sandbox(user, ["/bin/dash", "-c", "/bin/mkdir /tmp/x; exec /bin/cat /etc/motd"], {
+      flags,
+    });
+    expect(ran.code, ran.stderr).toBe(0);
+    const evidence = join(ran.directory, "report.json");
+    const check = async (...more: readonly string[]) =>
+      await tool(user, ["check", "image", image, "--policy", "base", "--format", "json", ...more], {
+        cwd: directory,
+      });
+    const { stdout } = await check("--evidence", evidence);
+    const found = findingsOf(stdout);
+    expect(found.filter(([rule]) => rule === "evidence-fits")).toEqual([]);
+    expect(found.filter(([rule]) => rule === "no-unreached-opens")).toEqual([
+      ["no-unreached-opens", realInside(rootfs, "/bin/mkdir")],
+    ]);
+    const unused = found.filter(([rule]) => rule === "no-unused-programs").map(([, object]) => object);
+    expect(unused).toContain(realInside(rootfs, "/bin/ls"));
+    expect(unused).not.toContain(realInside(rootfs, "/bin/cat"));
+    const without = findingsOf((await check()).stdout).map(([rule]) => rule);
+    expect(without.filter((rule) => /^evidence|unreached|unused/.test(rule))).toEqual([]);
+  });
+});
+
+/** Rule and object of each finding of a report. */
+function findingsOf(json: string): readonly (readonly [string, string])[] {
+  const report: { readonly findings: readonly { readonly rule: string; readonly object: string }[] } =
+    JSON.parse(json);
+  return report.findings.map(({ rule, object }) => [rule, object]);
+}
+
 /** The path without links, as the root has it. */
 function realInside(rootfs: string, path: string): string {
   return realpathSync(join(rootfs, path)).slice(realpathSync(rootfs).length);

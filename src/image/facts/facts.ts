@@ -1,4 +1,5 @@
 /** Image → everything that rules and reports go by, as plain data. Judges nothing. */
+import { type Evidence, type EvidenceFacts, judgeEvidence } from "../evidence.ts";
 import type { ImageConfig } from "../formats/config.ts";
 import type { ImageKind } from "../formats/source.ts";
 import { findPackages, type PackageFacts } from "../packages/find.ts";
@@ -39,6 +40,8 @@ export interface ImageFacts {
   readonly leftovers: readonly Leftover[];
   readonly waste: Waste;
   readonly reach: Reach;
+  /** What recorded runs opened; null when none was given. */
+  readonly evidence: EvidenceFacts | null;
   readonly anomalies: readonly Anomaly[];
   /** What could not be known. A rule that depends on it must not pass. */
   readonly gaps: readonly Gap[];
@@ -62,12 +65,13 @@ export interface Distribution {
   readonly name: string;
 }
 
-export async function factsOf(image: Image): Promise<ImageFacts> {
+export async function factsOf(image: Image, evidence: Evidence | null = null): Promise<ImageFacts> {
   const { tree } = image;
   const config = image.source?.config ?? null;
   const packages = await findPackages(tree);
   const { users, sharedIds, gaps: userGaps } = findUsers(tree);
   const gaps: Gap[] = [...packages.gaps, ...userGaps];
+  const reach = findReach(tree, config, packages);
   const visible = visibleByLayer(tree, image.layers.length);
   if (image.kind === "rootfs-directory")
     gaps.push({
@@ -96,7 +100,8 @@ export async function factsOf(image: Image): Promise<ImageFacts> {
     secrets: collectSecrets(image, config),
     leftovers: findLeftovers(tree),
     waste: findWaste(image),
-    reach: findReach(tree, config, packages),
+    reach,
+    evidence: evidence === null ? null : judgeEvidence(tree, evidence, reach.reached, packages),
     anomalies: image.anomalies,
     gaps,
   };
