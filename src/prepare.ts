@@ -3,18 +3,22 @@
  * of profiles are read every time: the cache is asked by them.
  */
 
+import { resolve } from "node:path";
 import { blockDevicePath, partitionMark } from "./compile/cgroup-limits.ts";
 import { foreignWrites } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
 import { labelsAsked, takesSelinuxModule } from "./compile/lsm/selinux-names.ts";
+import { writablePaths } from "./compile/own-places.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
-import type { HostFacts, RequestFacts } from "./host/facts.ts";
+import type { HostFacts, OwnPlace, RequestFacts } from "./host/facts.ts";
 import { errorCode } from "./host/files.ts";
 import { probeInstallTree } from "./host/install-tree.ts";
 import { claimForWrites } from "./host/kept-writes.ts";
+import { probeOwnPlace } from "./host/own-places.ts";
 import { type Layers, probeCommand, probePaths } from "./host/request.ts";
 import { probeLabels } from "./host/selinux.ts";
+import { cacheDirectory } from "./kernel/private-directory.ts";
 import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
 import { ProfileError, type Provenance, unwrap } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
@@ -27,6 +31,8 @@ export interface PreparationOptions {
   readonly mode: Mode;
   /** Directory of the caches; null: none; undefined: our own. */
   readonly cache: string | null | undefined;
+  /** The file of the audit log; null: none. */
+  readonly log: string | null;
 }
 
 /** A profile that is known to be sound on this host. */
@@ -35,6 +41,7 @@ export class Preparation {
   readonly host: HostFacts;
   readonly mode: Mode;
   readonly cwd: string;
+  readonly #options: PreparationOptions;
   readonly #stages: () => Promise<Stages>;
   readonly #cache: PreparedCache | null;
   readonly #key: string;
@@ -46,6 +53,7 @@ export class Preparation {
     key: string,
     brief: ProfileBrief,
   ) {
+    this.#options = options;
     this.host = options.host;
     this.mode = options.mode;
     this.cwd = options.request.cwd;
@@ -116,7 +124,18 @@ export class Preparation {
     const { write } = brief.spec.filesystem;
     const installTree = root.type === "system" && write !== "none" ? probeInstallTree() : [];
     const paths = probePaths(namedPaths(brief, host, cwd, more), layers(brief));
-    return { cwd, paths, installTree, command, selinux: this.#labels() };
+    return { cwd, paths, installTree, ownPlaces: this.#ownPlaces(), command, selinux: this.#labels() };
+  }
+
+  #ownPlaces(): readonly OwnPlace[] {
+    // Looked at only where it matters: most runs show the payload nothing of the host's that it may write to.
+    if (writablePaths(this.brief.spec, this.cwd).length === 0) return [];
+    const { cache, log } = this.#options;
+    const directory = cache === undefined ? cacheDirectory() : cache;
+    return [
+      ...(directory === null ? [] : [probeOwnPlace("cache", resolve(directory))]),
+      ...(log === null ? [] : [probeOwnPlace("log", log)]),
+    ];
   }
 
   /** What the loaded SELinux policy knows of the labels that this profile may use: modules come and go. */

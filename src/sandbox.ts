@@ -5,8 +5,9 @@
  *
  * and around it the audit log: decisions before the launch, outcome after it.
  */
+import { resolve } from "node:path";
 import { isatty } from "node:tty";
-import { type AuditLog, openAudit } from "./audit/log.ts";
+import { type AuditLog, findDefaultAuditFile, openAudit } from "./audit/log.ts";
 import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
 import { checkCommand, checkVariables } from "./check-command.ts";
@@ -92,6 +93,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     host,
     mode: options.mode ?? "supervised",
     cache: options.cache,
+    log: logPath(options.audit?.file),
   });
   const { spec, redact } = preparation.brief;
   const environment = { ...process.env, ...spec.environment.set };
@@ -381,6 +383,12 @@ function nameWriter(outcome: Outcome, write: Write): Outcome {
   const writer = typeof write === "object" ? findWriter(write.directory) : null;
   if (writer === null) return outcome;
   return { ...outcome, launchError: { ...launchError, hint: `process ${writer}: ${launchError.hint}` } };
+}
+
+/** The file that the log is, or would be; null: none. */
+function logPath(file: string | null | undefined): string | null {
+  if (file === "-") return null;
+  return file == null ? findDefaultAuditFile() : resolve(file);
 }
 
 async function open(brief: ProfileBrief, file: string | undefined): Promise<AuditLog | null> {

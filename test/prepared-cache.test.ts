@@ -43,6 +43,7 @@ const options = (change: Partial<PreparationOptions["request"]> = {}, host = HOS
   host,
   mode: "supervised",
   cache,
+  log: null,
 });
 
 async function prepare(

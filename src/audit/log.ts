@@ -59,12 +59,16 @@ export function defaultAuditFile(
   environment: Environment = process.env,
   uid: number = process.geteuid?.() ?? bug("no geteuid"),
 ): string {
-  const file = findDefaultFile(environment, uid);
+  const file = findDefaultAuditFile(environment, uid);
   if (file === null) throw new ProfileError([noDefaultFile({ kind: "default" })]);
   return file;
 }
 
-function findDefaultFile(environment: Environment, uid: number): string | null {
+/** The same; null where the user has no home directory. */
+export function findDefaultAuditFile(
+  environment: Environment = process.env,
+  uid: number = process.geteuid?.() ?? bug("no geteuid"),
+): string | null {
   if (uid === 0) return "/var/log/sandbox/audit.jsonl";
   const base = stateBase(environment);
   return base === null ? null : join(base, "sandbox/audit.jsonl");
@@ -90,7 +94,7 @@ export async function openAudit(options: OpenAuditOptions = {}): Promise<Checked
     if (options.descriptor !== undefined || options.file === "-") {
       return { ok: true, value: openStream(options.descriptor ?? 2, where, serialise) };
     }
-    const file = options.file ?? findDefaultFile(process.env, process.geteuid?.() ?? bug("no geteuid"));
+    const file = options.file ?? findDefaultAuditFile();
     if (file === null) return { ok: false, problems: [noDefaultFile(where)] };
     return { ok: true, value: new FileLog(resolve(file), options, where, serialise) };
   } catch (error) {

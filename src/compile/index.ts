@@ -26,6 +26,7 @@ import {
 import { mountAll } from "./mounts.ts";
 import { separateNamespaces } from "./namespaces.ts";
 import { connectNetwork, nameHost } from "./network.ts";
+import { findExposure, keepCacheOut } from "./own-places.ts";
 import {
   closeDescriptors,
   dropDescriptors,
@@ -54,6 +55,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
     status: "full",
   });
   decideAudit(draft);
+  keepCacheOut(draft);
 
   startMonitor(draft, launch);
   const held = limitByCgroup(draft);
@@ -125,16 +127,23 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
 /** A launcher by itself keeps no log: what was decided was said when it was compiled. That is known, and no reason to refuse it. */
 function decideAudit(draft: Draft): void {
   const { require, onFailure } = draft.spec.audit;
-  const kept = require ? `required; when it cannot be written: ${onFailure}` : "not required";
+  const common = { id: "audit", control: "audit", pointer: "/audit" } as const;
+  if (!draft.supervised) {
+    const reason = "a launcher without a supervisor keeps none; keep the output of sandbox plan with it";
+    draft.decide({ ...common, setting: "no log", status: "none", reason });
+    return;
+  }
+  const setting = require ? `required; when it cannot be written: ${onFailure}` : "not required";
+  const exposed = findExposure(draft, "log");
   draft.decide({
-    id: "audit",
-    control: "audit",
-    setting: draft.supervised ? kept : "no log",
-    pointer: "/audit",
-    status: draft.supervised ? "full" : "none",
-    reason: draft.supervised
-      ? ""
-      : "a launcher without a supervisor keeps none; keep the output of sandbox plan with it",
+    ...common,
+    setting,
+    ...(exposed === null
+      ? { status: "full" }
+      : {
+          status: "partial",
+          reason: `the payload may change ${exposed.place}: ${exposed.writable} is writable inside; log elsewhere, or make a narrower directory writable`,
+        }),
   });
 }
 

@@ -12,7 +12,7 @@ export interface Wanted {
 export const RESERVED: readonly string[] = ["/", "/dev", "/proc"];
 
 /** `filesystem.mounts`, and `filesystem.workdir`: the caller's directory at its own path. */
-export function authorMounts({ filesystem }: Spec, cwd: string): readonly Wanted[] {
+export function authorMounts({ filesystem }: Pick<Spec, "filesystem">, cwd: string): readonly Wanted[] {
   const wanted = filesystem.mounts.map((mount, index) => ({
     mount,
     pointer: `/filesystem/mounts/${index}`,

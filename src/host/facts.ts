@@ -163,6 +163,14 @@ export interface SelinuxLabels {
   readonly known: Readonly<Record<string, boolean | null>>;
 }
 
+/** A place of the tool's own that a payload must not write to. */
+export interface OwnPlace {
+  readonly use: "cache" | "log";
+  readonly path: string;
+  /** Real paths of everything on the way to it that exists, itself included, sorted. */
+  readonly way: readonly string[];
+}
+
 /** What is particular to one request: the caller's directory and the facts of the paths named. */
 export interface RequestFacts {
   readonly cwd: string;
@@ -170,6 +178,8 @@ export interface RequestFacts {
   readonly command: CommandFacts | null;
   /** Directories below /usr/local that programs install into, relative to it, parents first; [] where the root takes no writes. */
   readonly installTree: readonly string[];
+  /** The cache and the log of this request, where it has them; [] also where no path of the host is writable inside. */
+  readonly ownPlaces: readonly OwnPlace[];
   /** null: SELinux is not active, or not asked for. */
   readonly selinux: SelinuxLabels | null;
 }

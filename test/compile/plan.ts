@@ -52,6 +52,7 @@ export interface Case {
   readonly cwd?: string;
   readonly paths?: Readonly<Record<string, Partial<PathFact>>>;
   readonly installTree?: readonly string[];
+  readonly ownPlaces?: RequestFacts["ownPlaces"];
   readonly selinux?: RequestFacts["selinux"];
 }
 
@@ -118,5 +119,6 @@ function facts(request: Case, host: HostFacts): RequestFacts {
           hostPath: request.command.includes("/") ? request.command : null,
           closure: [],
         };
-  return { cwd, paths, installTree: request.installTree ?? [], command, selinux: request.selinux ?? null };
+  const { installTree = [], ownPlaces = [], selinux = null } = request;
+  return { cwd, paths, installTree, ownPlaces, command, selinux };
 }

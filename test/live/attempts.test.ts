@@ -4,7 +4,17 @@
  */
 import { describe, expect, it } from "vitest";
 import { ALL_ATTEMPTS, ATTEMPTS } from "./attempt-table.ts";
-import { hostile, need, outside, resultsOf, sandbox, USERS, type World, worldExists } from "./harness.ts";
+import {
+  hostile,
+  need,
+  outside,
+  resultsOf,
+  sandbox,
+  scratch,
+  USERS,
+  type World,
+  worldExists,
+} from "./harness.ts";
 
 describe("without a sandbox", () => {
   for (const world of ["root", "user", "userns"] as const satisfies readonly World[]) {
@@ -57,8 +67,11 @@ describe.each(USERS)("strict with uid 0 inside allowed, run by %s", (user) => {
 
 describe.each(USERS)("standard and build, run by %s", (user) => {
   it.for(["standard", "build"])("%s refuses whatever would reach the host", async (profile, context) => {
+    // Not in the working directory, which is build's to write to.
+    const env = { XDG_CACHE_HOME: scratch(user) };
     const ran = await sandbox(user, [hostile(context, "attempt"), ...ALL_ATTEMPTS.map(({ name }) => name)], {
       profile,
+      env,
     });
     const results = resultsOf(ran.stdout);
     expect({ code: ran.code, stderr: ran.stderr, count: results.size }).toEqual({

@@ -1,7 +1,7 @@
 /** Callers and hosts that are not as one expects: what can work works, the rest is refused in words that help; nothing weakens. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { needRoot } from "../host/needs.ts";
 import { as, cli, environment, finish, giveTo, sandbox, scratch, start, tool, USERS } from "./harness.ts";
@@ -175,5 +175,40 @@ describe.each(USERS)("run by %s", (user) => {
     expect(through("./launcher").stdout).toEqual(Buffer.from([0xff, 0xfe, 0x78]));
     // The replacement character itself is text like any other.
     expect((await sandbox(user, ["/usr/bin/printf", "%s", "\uFFFD"])).stdout).toBe("\uFFFD");
+  });
+});
+
+describe.each(USERS)("what is the tool's own, run by %s", (user) => {
+  const forge = [
+    "/bin/sh",
+    "-c",
+    'for file in "$0"/*; do echo forged > "$file" && echo "$file"; done',
+    "/data",
+  ];
+
+  it("a payload cannot forge the launchers of later runs: a bind that could is refused, and only that", async () => {
+    const home = scratch(user);
+    const env = { HOME: home, XDG_CACHE_HOME: "", XDG_STATE_HOME: join(scratch(user), "state") };
+    const run = async (flags: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+      tool(user, ["run", "-p", "standard", ...flags, "--", ...forge], {
+        cwd: home,
+        env: { ...env, ...more },
+      });
+    const cache = user === "root" ? "/var/cache/sandbox" : join(home, ".cache/sandbox");
+    expect((await tool(user, ["run", "--", "/bin/true"], { cwd: home, env })).code).toBe(0);
+    expect(readdirSync(cache).some((name) => name.startsWith("launch-"))).toBe(true);
+
+    for (const source of [cache, dirname(cache), dirname(dirname(cache))]) {
+      const ran = await run(["--bind", `${source}:/data:rw`]);
+      expect(ran).toMatchObject({ code: 125, stdout: "" });
+      expect(ran.stderr).toMatch(
+        /^--bind: .* would be writable inside, and with it .*\/sandbox, .*XDG_CACHE_HOME\)\n$/,
+      );
+    }
+    if (user === "root") return;
+    // The same program, where that cache is nobody's any more: this is what was at stake.
+    const harmless = await run(["--bind", `${cache}:/data:rw`], { XDG_CACHE_HOME: scratch(user) });
+    expect(harmless.code).toBe(0);
+    expect(harmless.stdout).toContain("/data/launch-");
   });
 });

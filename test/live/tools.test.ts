@@ -168,7 +168,7 @@ describe.each(USERS)("build, run by %s", (user) => {
         "-euc",
         "pwd; cat in; echo out > out; mkdir sub; echo x > sub/file; echo lost > /usr/lost; mv sub moved",
       ],
-      { cwd: directory },
+      { cwd: directory, env: { XDG_CACHE_HOME: scratch(user) } },
     );
     expect(ran).toMatchObject({ code: 0, stdout: `${directory}\ninput\n`, stderr: "" });
     expect(readFileSync(join(directory, "out"), "utf8")).toBe("out\n");
@@ -183,7 +183,7 @@ describe.each(USERS)("build, run by %s", (user) => {
     const ran = await tool(
       user,
       ["run", "--profile", "build", "--audit", join(directory, "audit.jsonl"), "--", "/bin/ls", "-A", ".."],
-      { cwd: directory },
+      { cwd: directory, env: { XDG_CACHE_HOME: scratch(user) } },
     );
     expect(ran.stdout.trim().split("\n")).toEqual([directory.split("/").at(-1)]);
     expect(readdirSync(join(directory, "..")).length).toBeGreaterThan(0);
