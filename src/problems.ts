@@ -78,6 +78,8 @@ export const PROBLEM_TITLES = {
   "waiver-invalid": "A waiver is wrong",
   "baseline-invalid": "A baseline is wrong",
   "profile-test-invalid": "A file of profile tests is wrong",
+  "dockerfile-invalid": "The Dockerfile is not understood",
+  "structure-test-invalid": "A file of structure tests is wrong",
   "image-not-found": "The image cannot be opened",
   "image-unsupported": "The image is of a kind that is not read",
   "image-malformed": "The image is damaged",

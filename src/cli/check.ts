@@ -74,6 +74,9 @@ export function checkCommand(finish: (status: number) => void): Command {
       "report of a run with --record-files: what it opened is compared with what can be reached; may be given several times",
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     );
+  image
+    .option("--dockerfile <FILE>", "what the image was built from: findings get its lines")
+    .option("--target <STAGE>", "the stage of the Dockerfile that was built; the last unless given");
   addImageOptions(addCheckOptions(image, reports, "minimal-image")).action(
     async (images: readonly string[]) => {
       const { checkImages } = await import("./inspect-image.ts");
@@ -118,6 +121,10 @@ export function checkCommand(finish: (status: number) => void): Command {
       [
         "sandbox check image app.tar --evidence used.json",
         "with what a run opened: sandbox run --rootfs DIR --record-files --report used.json",
+      ],
+      [
+        "sandbox check image app.tar --dockerfile Dockerfile --format github",
+        "annotations on the lines that brought what was found",
       ],
     ),
   );

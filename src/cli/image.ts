@@ -17,6 +17,8 @@ export interface ImageFlags {
 /** Those of sandbox check image. */
 export interface ImageCheckFlags extends ImageFlags {
   readonly evidence?: readonly string[];
+  readonly dockerfile?: string;
+  readonly target?: string;
 }
 
 export function imageCommand(finish: (status: number) => void): Command {

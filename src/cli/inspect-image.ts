@@ -1,7 +1,6 @@
 /**
  * What `sandbox image` does, loaded when it is asked for. Throws ProfileError with what is wrong.
  */
-import { isatty } from "node:tty";
 import { readEvidence } from "../evidence-files.ts";
 import { gateImages } from "../gate-images.ts";
 import type { Evidence } from "../image/evidence.ts";
@@ -22,7 +21,8 @@ import { runGate } from "./check-profiles.ts";
 import { colorFor } from "./color.ts";
 import type { ImageCheckFlags, ImageFlags } from "./image.ts";
 import { toJson } from "./json.ts";
-import { print, showProgress } from "./output.ts";
+import { print } from "./output.ts";
+import { progressLine } from "./progress.ts";
 import { renderImage } from "./render-image.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
 
@@ -42,9 +42,21 @@ export async function checkImages(
 ): Promise<number> {
   const { platform, tag, limits = {} } = imageRequest("", flags, reports.problems);
   const evidence = evidenceOf(images, flags.evidence ?? [], reports.problems);
-  return await runGate(flags, reports, (request) =>
-    gateImages({ ...request, images, evidence, reading: { platform, tag, limits } }),
-  );
+  const progress = progressLine();
+  return await runGate(flags, reports, async (request) => {
+    try {
+      return await gateImages({
+        ...request,
+        images,
+        evidence,
+        reading: { platform, tag, limits, progress: progress.report },
+        dockerfile: flags.dockerfile ?? null,
+        target: flags.target ?? null,
+      });
+    } finally {
+      progress.end();
+    }
+  });
 }
 
 function evidenceOf(
@@ -80,11 +92,11 @@ export async function readFacts(path: string, flags: ImageFlags): Promise<ImageF
   const problems: Problem[] = [];
   const request = imageRequest(path, flags, problems);
   refuse(problems);
-  const progress = progressOf(path);
+  const { report, end } = progressLine();
   try {
-    return unwrap(await inspectImage({ ...request, progress: progress.report }));
+    return unwrap(await inspectImage({ ...request, progress: (unpacked) => report(path, unpacked) }));
   } finally {
-    progress.end();
+    end();
   }
 }
 
@@ -117,26 +129,5 @@ export function imageRequest(path: string, flags: ImageFlags, problems: Problem[
     platform: flags.platform ?? null,
     tag: flags.tag ?? null,
     limits,
-  };
-}
-
-const STEP = 64 * 2 ** 20;
-
-/** A line on the terminal that says how far it is; nothing elsewhere. */
-export function progressOf(path: string): {
-  readonly report: (unpacked: number) => void;
-  readonly end: () => void;
-} {
-  if (!isatty(2)) return { report: () => undefined, end: () => undefined };
-  let next = STEP;
-  return {
-    report: (unpacked) => {
-      if (unpacked < next) return;
-      next = unpacked + STEP;
-      showProgress(`sandbox: ${JSON.stringify(path)}: ${Math.round(unpacked / 2 ** 20)} MiB read`);
-    },
-    end: () => {
-      if (next > STEP) showProgress("");
-    },
   };
 }

@@ -69,6 +69,8 @@ const WRONG_USE: ReadonlySet<ProblemKind> = new Set([
   "policy-invalid",
   "waiver-invalid",
   "baseline-invalid",
+  "dockerfile-invalid",
+  "structure-test-invalid",
   "profile-test-invalid",
 ]);
 

@@ -6,8 +6,9 @@ import { printable } from "../image/names.ts";
 import { type Problem, unwrap } from "../problems.ts";
 import { profileOfImage } from "../profile-of-image.ts";
 import type { ImageFlags } from "./image.ts";
-import { imageRequest, progressOf } from "./inspect-image.ts";
+import { imageRequest } from "./inspect-image.ts";
 import { complain, print } from "./output.ts";
+import { progressLine } from "./progress.ts";
 import { outputFile, refuse } from "./sandbox-options.ts";
 import { writeWhole } from "./write-file.ts";
 
@@ -22,10 +23,10 @@ export async function profileToStdout(path: string, flags: ProfileImageFlags): P
   const request = imageRequest(path, flags, problems);
   const output = flags.output === undefined ? null : outputFile("--output", flags.output, problems);
   refuse(problems);
-  const progress = progressOf(path);
+  const progress = progressLine();
   const { text, name, proved, changes, calls, notes, command } = unwrap(
     await profileOfImage({
-      image: { ...request, progress: progress.report },
+      image: { ...request, progress: (unpacked) => progress.report(path, unpacked) },
       base: flags.base,
       name: flags.name ?? null,
       cwd: process.cwd(),

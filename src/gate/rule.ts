@@ -54,6 +54,8 @@ export interface Violation {
   readonly amount?: number;
   /** The rule could not be judged, which is no pass: what it asks for is not in what was checked. */
   readonly undecided?: true;
+  /** Digests of the parts of the subject that it is in: a waiver may be limited to one of them. */
+  readonly scopes?: readonly string[];
 }
 
 /** A rule over facts `F`. */

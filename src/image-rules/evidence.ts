@@ -2,12 +2,8 @@
 import { matchesPattern } from "../gate/paths.ts";
 import { defineRule } from "../gate/rule.ts";
 import type { Used } from "../image/evidence.ts";
-import type { ImageFacts } from "../image/facts/facts.ts";
-import { type ImageRule, violation } from "./image-rule.ts";
-
-const ALLOW = {
-  allow: { type: "words", about: "what is accepted; `*` stands for anything", default: [] },
-} as const;
+import type { CheckedImage } from "./checked-image.ts";
+import { ALLOW, type ImageRule, violation } from "./image-rule.ts";
 
 const ownerOf = ({ package: name }: Used): string => (name === null ? "" : ` of the package ${name}`);
 
@@ -30,7 +26,7 @@ export const EVIDENCE_RULES: readonly ImageRule[] = [
       ),
     ],
   },
-  defineRule<ImageFacts, typeof ALLOW>({
+  defineRule<CheckedImage, typeof ALLOW>({
     id: "no-unreached-opens",
     title: "Nothing ran or was loaded that the command does not reach",
     rationale:
@@ -45,11 +41,11 @@ export const EVIDENCE_RULES: readonly ImageRule[] = [
           facts,
           `/${one.path}`,
           `/${one.path}${ownerOf(one)} was opened, and nothing that the command names leads to it`,
-          one.layer,
+          { layer: one.layer },
         ),
       ),
   }),
-  defineRule<ImageFacts, typeof ALLOW>({
+  defineRule<CheckedImage, typeof ALLOW>({
     id: "no-unused-programs",
     title: "Every program and library that the command reaches was used by a run",
     rationale:
@@ -64,7 +60,7 @@ export const EVIDENCE_RULES: readonly ImageRule[] = [
           facts,
           `/${one.path}`,
           `/${one.path}${ownerOf(one)} can be reached, and no run opened it (${facts.evidence?.runs ?? 0} recorded)`,
-          one.layer,
+          { layer: one.layer },
         ),
         amount: one.size,
       })),
@@ -72,7 +68,7 @@ export const EVIDENCE_RULES: readonly ImageRule[] = [
 ];
 
 const of = (
-  { evidence }: ImageFacts,
+  { evidence }: CheckedImage,
   which: "unreached" | "unopened",
   allow: readonly string[],
 ): readonly Used[] =>

@@ -1,32 +1,75 @@
 /** Rules over the facts of an image. Most ask for one kind of exposure; what a policy allows is named by pattern. */
+import type { Keyword } from "../dockerfile/dockerfile.ts";
 import { matchesPattern } from "../gate/paths.ts";
 import { defineRule, type Rule, type RuleText, type Violation } from "../gate/rule.ts";
 import { type Exposure, type ExposureKind, exposuresOf } from "../image/diff/exposures.ts";
-import type { ImageFacts } from "../image/facts/facts.ts";
+import { showStep } from "../image/facts/secrets.ts";
+import { type About, type BuildStep, type CheckedImage, placesOf, stepAbout } from "./checked-image.ts";
 
-export type ImageRule = Rule<ImageFacts>;
+export type ImageRule = Rule<CheckedImage>;
 
-/** A violation in the image as a whole, or in one of its layers, with the line of the history that made it. */
+/** A violation in the image as a whole, in one of its layers, or in a step of its build, with the line that made it. */
 export function violation(
-  facts: ImageFacts,
+  image: CheckedImage,
   object: string,
   message: string,
-  layer: number | null = null,
+  about: About = null,
 ): Violation {
-  const made = layer === null ? null : (facts.layers[layer]?.createdBy ?? null);
-  const where =
-    layer === null
-      ? ""
-      : `, from layer ${layer + 1}${made === null || made === "" ? "" : ` (${shorten(made)})`}`;
-  return { object, message: `${message}${where}`, places: [{ file: facts.path, line: 0, column: 0 }] };
+  const from = about !== null && "layer" in about ? whence(image, about.layer) : "";
+  return {
+    object,
+    message: `${message}${from}`,
+    places: placesOf(image, about),
+    scopes: scopesOf(image, about),
+  };
 }
 
-const shorten = (line: string): string => {
+function whence(image: CheckedImage, layer: number): string {
+  const step = stepAbout(image, { layer });
+  const made = image.layers[layer]?.createdBy ?? "";
+  const base = step?.origin === "base" ? " of the base image" : "";
+  return `, from layer ${layer + 1}${base}${made === "" ? "" : ` (${shorten(showStep(made))})`}`;
+}
+
+/** What a waiver may be limited to: the image, and the layer as stored or unpacked. */
+function scopesOf(image: CheckedImage, about: About): readonly string[] {
+  const layer = stepLayer(image, about);
+  const { digest, diffId } = (layer === null ? undefined : image.layers[layer]) ?? {
+    digest: null,
+    diffId: null,
+  };
+  return [image.manifestDigest, image.configDigest, digest, diffId].filter((one) => one !== null);
+}
+
+function stepLayer(image: CheckedImage, about: About): number | null {
+  if (about !== null && "layer" in about) return about.layer;
+  return stepAbout(image, about)?.layer ?? null;
+}
+
+export const shorten = (line: string): string => {
   const plain = line.replaceAll(/\s+/g, " ").trim();
   return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain;
 };
 
-const ALLOW = {
+/** A step's name in findings: what it does, in words that stay when lines move; never a secret. */
+export const nameOfStep = ({ keyword, text, script }: BuildStep): string =>
+  shorten(showStep(`${keyword ?? ""} ${keyword === "RUN" ? script : text}`));
+
+/** Which instruction decides about what has no layer. */
+const DECIDES: Partial<Record<ExposureKind, Keyword>> = {
+  "root-user": "USER",
+  "no-healthcheck": "HEALTHCHECK",
+  port: "EXPOSE",
+  "missing-library": "ENTRYPOINT",
+};
+
+function aboutOf({ kind, layer }: Exposure): About {
+  if (layer !== null) return { layer };
+  const keyword = DECIDES[kind];
+  return keyword === undefined ? null : { keyword };
+}
+
+export const ALLOW = {
   allow: {
     type: "words",
     about: "what is accepted; `*` stands for anything",
@@ -34,20 +77,41 @@ const ALLOW = {
   },
 } as const;
 
+export const isAllowed = (allow: readonly string[], object: string): boolean =>
+  allow.some((pattern) => matchesPattern(pattern, object));
+
 /** A rule that every exposure of some kinds breaks, unless the policy allows its subject. */
 export function forbids(
   text: RuleText,
   kinds: readonly ExposureKind[],
   message: (exposure: Exposure) => string,
-  applies: (exposure: Exposure, facts: ImageFacts) => boolean = () => true,
+  applies: (exposure: Exposure, image: CheckedImage) => boolean = () => true,
 ): ImageRule {
-  return defineRule<ImageFacts, typeof ALLOW>({
+  return defineRule<CheckedImage, typeof ALLOW>({
     ...text,
     options: ALLOW,
-    check: (facts, { allow }) =>
-      exposuresOf(facts)
-        .filter((one) => kinds.includes(one.kind) && applies(one, facts))
-        .filter(({ subject }) => !allow.some((pattern) => matchesPattern(pattern, subject)))
-        .map((one) => violation(facts, one.subject, message(one), one.layer)),
+    check: (image, { allow }) =>
+      exposuresOf(image)
+        .filter((one) => kinds.includes(one.kind) && applies(one, image))
+        .filter(({ subject }) => !isAllowed(allow, subject))
+        .map((one) => violation(image, one.subject, message(one), aboutOf(one))),
+  });
+}
+
+/** A rule about the steps of the build, each judged alone. */
+export function forbidsSteps(
+  text: RuleText,
+  judge: (step: BuildStep, index: number) => string | null,
+): ImageRule {
+  return defineRule<CheckedImage, typeof ALLOW>({
+    ...text,
+    options: ALLOW,
+    check: (image, { allow }) =>
+      image.build.steps.flatMap((step, index) => {
+        const message = judge(step, index);
+        const object = nameOfStep(step);
+        if (message === null || isAllowed(allow, object)) return [];
+        return [violation(image, object, message, { step })];
+      }),
   });
 }

@@ -1,20 +1,14 @@
 /** Every rule that judges images, in the order in which reports and documents name them. */
-import type { Reference, Registry } from "../gate/rule.ts";
-import { defineRule } from "../gate/rule.ts";
-import type { ImageFacts } from "../image/facts/facts.ts";
+import { defineRule, type Registry } from "../gate/rule.ts";
 import type { LeftoverKind } from "../image/facts/leftovers.ts";
+import type { Secret } from "../image/facts/secrets.ts";
+import { BASE_RULES } from "./base-rules.ts";
+import { BUILD_RULES } from "./build-rules.ts";
+import type { About, CheckedImage } from "./checked-image.ts";
+import { CONTENT_RULES } from "./content-rules.ts";
 import { EVIDENCE_RULES } from "./evidence.ts";
-import { forbids, type ImageRule, violation } from "./image-rule.ts";
-
-/** An item of section 4 (images and build files) of the CIS Docker Benchmark 1.6.0. */
-const cis = (item: string): Reference => ({
-  title: `CIS Docker Benchmark 1.6.0, ${item}`,
-  url: "https://www.cisecurity.org/benchmark/docker",
-});
-const man = (page: string, section: number): Reference => ({
-  title: `${page}(${section})`,
-  url: `https://man7.org/linux/man-pages/man${section}/${page}.${section}.html`,
-});
+import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
+import { cis, dockle, man } from "./references.ts";
 
 const LEFTOVERS: readonly LeftoverKind[] = [
   "documentation",
@@ -28,6 +22,7 @@ const LEFTOVERS: readonly LeftoverKind[] = [
   "temporary",
   "version-control",
   "editor",
+  "cloud-settings",
   "build-files",
   "bytecode",
   "tests",
@@ -35,6 +30,16 @@ const LEFTOVERS: readonly LeftoverKind[] = [
 
 const limit = (about: string, initial: number) => ({ type: "size", about, default: initial }) as const;
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+function placeOfSecret({ build }: CheckedImage, { where, subject, line, layer }: Secret): About {
+  if (layer !== null) return { layer };
+  const keyword = where === "label" ? "LABEL" : "ENV";
+  const step =
+    where === "history"
+      ? build.steps[line - 1]
+      : build.steps.findLast((one) => one.keyword === keyword && one.text.includes(subject));
+  return step === undefined ? { keyword } : { step };
+}
 
 const RULES: readonly ImageRule[] = [
   forbids(
@@ -74,7 +79,7 @@ const RULES: readonly ImageRule[] = [
       rationale:
         "A process that is root in the container is root outside of it wherever user namespaces are off, which is the default.",
       remediation: "Give the image a numeric user other than 0: USER 65532:65532.",
-      references: [cis("4.1")],
+      references: [cis("4.1"), dockle("CIS-DI-0001")],
     },
     ["root-user"],
     ({ subject, detail }) =>
@@ -87,7 +92,7 @@ const RULES: readonly ImageRule[] = [
       rationale:
         "Such a program runs with the rights of its owner for whoever starts it, and has been the way to root for fifty years.",
       remediation: "Remove the bits in the layer that brings the file: chmod a-s, or leave the package out.",
-      references: [cis("4.8")],
+      references: [cis("4.8"), dockle("CIS-DI-0008")],
     },
     ["set-user-id", "set-group-id"],
     ({ kind, subject, detail }) => `${subject} is ${kind} (${detail})`,
@@ -128,19 +133,22 @@ const RULES: readonly ImageRule[] = [
     ["world-writable"],
     ({ subject, detail }) => `everybody may write ${subject} (${detail})`,
   ),
-  forbids(
-    {
-      id: "no-secrets",
-      title: "No key, token or password is in any layer, variable, label or history line",
-      rationale:
-        "Whoever can pull the image has it. A later layer that deletes the file does not take it out of the layer before; the history keeps build arguments.",
-      remediation:
-        "Replace the secret, then build with secret mounts (RUN --mount=type=secret) or give it at run time.",
-      references: [cis("4.10")],
-    },
-    ["secret"],
-    ({ subject }) => `there is a secret: ${subject}`,
-  ),
+  defineRule<CheckedImage, typeof ALLOW>({
+    id: "no-secrets",
+    title: "No key, token or password is in any layer, variable, label or history line",
+    rationale:
+      "Whoever can pull the image has it. A later layer that deletes the file does not take it out of the layer before; the history keeps build arguments.",
+    remediation:
+      "Replace the secret, then build with secret mounts (RUN --mount=type=secret) or give it at run time.",
+    references: [cis("4.10"), dockle("CIS-DI-0010")],
+    options: ALLOW,
+    check: (image, { allow }) =>
+      image.secrets.flatMap((secret) => {
+        const object = `${secret.kind} in ${secret.where} ${secret.subject}`;
+        if (isAllowed(allow, object)) return [];
+        return [violation(image, object, `there is a secret: ${object}`, placeOfSecret(image, secret))];
+      }),
+  }),
   forbids(
     {
       id: "no-empty-passwords",
@@ -148,7 +156,7 @@ const RULES: readonly ImageRule[] = [
       rationale:
         "Anybody who reaches su, login or a service that asks the password database becomes that user.",
       remediation: "Lock the password: passwd -l, or an * in the second field.",
-      references: [man("passwd", 5)],
+      references: [man("passwd", 5), dockle("DKL-LI-0001")],
     },
     ["empty-password"],
     ({ subject }) => `the password of ${subject} is empty`,
@@ -159,7 +167,7 @@ const RULES: readonly ImageRule[] = [
       title: "No two users or groups share an id",
       rationale: "Users that share an id own each other's files, and logs cannot tell them apart.",
       remediation: "Give each its own id, or remove the one that is not needed.",
-      references: [],
+      references: [dockle("DKL-LI-0002")],
     },
     ["shared-id"],
     ({ subject, detail }) => `${subject} is shared by ${detail}`,
@@ -292,13 +300,13 @@ const RULES: readonly ImageRule[] = [
       rationale:
         "Without it an engine restarts only what exits; a program that hangs or was replaced goes on.",
       remediation: "Add HEALTHCHECK. Kubernetes has probes of its own: leave this rule off there.",
-      references: [cis("4.6")],
+      references: [cis("4.6"), dockle("CIS-DI-0006")],
     },
     ["no-healthcheck"],
     () => "the image has no health check",
   ),
   defineRule<
-    ImageFacts,
+    CheckedImage,
     { kinds: { type: "words"; about: string; default: readonly string[]; known: () => readonly string[] } }
   >({
     id: "no-leftovers",
@@ -306,12 +314,20 @@ const RULES: readonly ImageRule[] = [
     rationale:
       "Caches, documentation, headers and repositories make an image slower to pull and give away how it was made; version control often holds what was removed.",
     remediation: "Remove it in the same RUN that made it, or copy only what is needed into the last stage.",
-    references: [],
+    references: [dockle("DKL-LI-0003")],
     options: {
       kinds: {
         type: "words",
         about: "what counts",
-        default: ["package-cache", "cache", "temporary", "version-control", "editor", "build-files"],
+        default: [
+          "package-cache",
+          "cache",
+          "temporary",
+          "version-control",
+          "editor",
+          "cloud-settings",
+          "build-files",
+        ],
         known: () => LEFTOVERS,
       },
     },
@@ -327,7 +343,7 @@ const RULES: readonly ImageRule[] = [
           amount: bytes,
         })),
   }),
-  defineRule<ImageFacts, { limit: { type: "size"; about: string; default: number } }>({
+  defineRule<CheckedImage, { limit: { type: "size"; about: string; default: number } }>({
     id: "no-waste",
     title: "Layers hold little that later layers hide",
     rationale:
@@ -340,10 +356,10 @@ const RULES: readonly ImageRule[] = [
       const [largest] = facts.waste.largest;
       if (facts.waste.bytes <= most || largest === undefined) return [];
       const what = `${mebibytes(facts.waste.bytes)} are hidden by later layers, most of it /${largest.path}`;
-      return [{ ...violation(facts, "waste", what, largest.layer), amount: facts.waste.bytes }];
+      return [{ ...violation(facts, "waste", what, { layer: largest.layer }), amount: facts.waste.bytes }];
     },
   }),
-  defineRule<ImageFacts, { limit: { type: "size"; about: string; default: number } }>({
+  defineRule<CheckedImage, { limit: { type: "size"; about: string; default: number } }>({
     id: "size-limit",
     title: "The image is no larger than it was allowed",
     rationale: "Size is what is pulled at every start and what has to be kept patched.",
@@ -364,7 +380,7 @@ const RULES: readonly ImageRule[] = [
             },
           ],
   }),
-  defineRule<ImageFacts, { limit: { type: "integer"; about: string; default: number } }>({
+  defineRule<CheckedImage, { limit: { type: "integer"; about: string; default: number } }>({
     id: "package-limit",
     title: "There are no more packages than were allowed",
     rationale: "Each package is somebody else's code that has to be watched and updated.",
@@ -384,4 +400,7 @@ const RULES: readonly ImageRule[] = [
   ...EVIDENCE_RULES,
 ];
 
-export const IMAGE_RULES: Registry<ImageFacts> = { kind: "image", rules: RULES };
+export const IMAGE_RULES: Registry<CheckedImage> = {
+  kind: "image",
+  rules: [...RULES, ...CONTENT_RULES, ...BASE_RULES, ...BUILD_RULES],
+};

@@ -5,10 +5,11 @@ import { policyFiles } from "../../src/gate/files.ts";
 import { defaultsOf } from "../../src/gate/options.ts";
 import { shippedPolicies } from "../../src/gate/rule-page.ts";
 import { gateImages } from "../../src/gate-images.ts";
-import { factsOf, type ImageFacts } from "../../src/image/facts/facts.ts";
+import { factsOf } from "../../src/image/facts/facts.ts";
+import { type CheckedImage, toChecked } from "../../src/image-rules/checked-image.ts";
 import { IMAGE_RULES } from "../../src/image-rules/registry.ts";
 import { layout, layoutOf, readGood } from "../image/layout.ts";
-import { file, type Member, symlink, tar } from "../image/tar-writer.ts";
+import { directory, file, type Member, symlink, tar } from "../image/tar-writer.ts";
 
 const ELF = readFileSync("/bin/true");
 const DASH = readFileSync("/bin/dash");
@@ -27,20 +28,58 @@ const CLEAN: readonly Member[] = [
 ];
 const CONFIG = { User: "1000:1000", Healthcheck: { Test: ["CMD", "/app"] }, Entrypoint: ["/app"] };
 
+const TODAY = "2026-01-01";
+const ANNOTATIONS = {
+  "org.opencontainers.image.base.name": "registry.example/base:1",
+  "org.opencontainers.image.base.digest": `sha256:${"a".repeat(64)}`,
+  "org.opencontainers.image.source": "https://example.org/app",
+  "org.opencontainers.image.revision": "1",
+};
+
 async function facts(
   layers: readonly (readonly Member[])[],
   config: Readonly<Record<string, unknown>> = {},
-): Promise<ImageFacts> {
+  history: readonly string[] = [],
+  top: Readonly<Record<string, unknown>> = {},
+): Promise<CheckedImage> {
   const all = [[...CLEAN, file("app", "#!/none\n", run), ...(layers[0] ?? [])], ...layers.slice(1)];
-  const spec = { layers: all.map((members) => ({ tar: tar(...members) })), config: { ...CONFIG, ...config } };
-  return await factsOf(await readGood(layout(spec)));
+  const built = all.map((members, index) => ({
+    tar: tar(...members),
+    createdBy: history[index] ?? "COPY . /",
+  }));
+  const spec = {
+    layers: built,
+    config: { ...CONFIG, ...config },
+    top: { created: "2025-12-31T00:00:00Z", ...top },
+    annotations: ANNOTATIONS,
+  };
+  return toChecked(await factsOf(await readGood(layout(spec))), null, TODAY);
 }
 
-function ask(id: string, of: ImageFacts, options: Readonly<Record<string, unknown>> = {}): readonly string[] {
+function ask(
+  id: string,
+  of: CheckedImage,
+  options: Readonly<Record<string, unknown>> = {},
+): readonly string[] {
   const rule = IMAGE_RULES.rules.find((candidate) => candidate.id === id);
   if (rule === undefined) throw new Error(`no rule ${id}`);
   return [...rule.check(of, { ...defaultsOf(rule.options), ...options })].map(({ object }) => object);
 }
+
+/** Rules that other files of this directory try. */
+const ELSEWHERE = [
+  "no-lone-update",
+  "no-distribution-upgrade",
+  "no-sudo-in-build",
+  "copy-not-add",
+  "verified-installs",
+  "pinned-base",
+  "trusted-base",
+  "supported-distribution",
+  "recent-build",
+  "no-latest-tag",
+  "labels",
+];
 
 type Breaking = readonly [
   id: string,
@@ -88,6 +127,51 @@ const BREAKING: readonly Breaking[] = [
   ["no-unowned-programs", [[file("opt/miner", ELF, run)]], {}, ["/opt/miner", "/app"]],
   ["health-check", [[]], { Healthcheck: null }, ["image"]],
   ["no-leftovers", [[file("var/lib/apt/lists/x", "1")]], {}, ["package-cache"]],
+  ["numeric-user", [[]], { User: "app" }, ["app"]],
+  ["numeric-user", [[]], { User: "1000:staff" }, ["1000:staff"]],
+  ["protected-programs", [[file("app", "#!/none\n", { mode: 0o755, uid: 1000 })]], {}, ["/app"]],
+  [
+    "protected-programs",
+    [[directory("opt", { mode: 0o777 }), file("opt/app", "#!/none\n", run)]],
+    { Entrypoint: ["/opt/app"] },
+    ["/opt/app"],
+  ],
+  [
+    "no-login-users",
+    [[file("usr/bin/dash", DASH, run), file("etc/passwd", "ops:$6$x:7:7::/:/usr/bin/dash\n")]],
+    {},
+    ["ops"],
+  ],
+  [
+    "no-unreached-files",
+    [[file("opt/big", Buffer.concat([ELF, Buffer.alloc(2 ** 24)]), run)]],
+    {},
+    ["unreached"],
+  ],
+  [
+    "no-package-indexes",
+    [[file("var/lib/apt/lists/x", "1")], [file("var/lib/apt/lists/.wh.x")]],
+    {},
+    ["apt"],
+  ],
+  ["no-package-indexes", [[file("var/cache/apk/APKINDEX.tar.gz", "1")]], {}, ["apk"]],
+  [
+    "no-credential-files",
+    [
+      [file("root/.ssh/id_rsa", "x"), file("app.jks", "x"), file("usr/share/doc/a/settings.py", "x")],
+      [file(".wh.app.jks")],
+    ],
+    {},
+    ["/root/.ssh/id_rsa", "/app.jks"],
+  ],
+  [
+    "no-sensitive-volumes",
+    [[]],
+    { Volumes: { "/data": {}, "/proc/": {}, "//dev/shm": {} } },
+    ["/proc/", "//dev/shm"],
+  ],
+  ["no-login-ports", [[]], { ExposedPorts: { "22": {}, "443/tcp": {}, "22/udp": {} } }, ["22"]],
+  ["no-leftovers", [[file("home/a/.aws/config", "x")]], {}, ["cloud-settings"]],
   ["no-waste", [[file("big", "x".repeat(2 ** 21))], [file(".wh.big")]], {}, ["waste"]],
 ];
 
@@ -104,6 +188,38 @@ describe("rules for images", () => {
     },
   );
 
+  test("leave alone what the user of the image may not change", async () => {
+    const sticky = [directory("tmp", { mode: 0o1777 }), file("tmp/app", "#!/none\n", run)];
+    expect(ask("protected-programs", await facts([sticky], { Entrypoint: ["/tmp/app"] }))).toEqual([]);
+    const group = [file("app", "#!/none\n", { mode: 0o775, gid: 1000 })];
+    expect(ask("protected-programs", await facts([group]))).toEqual(["/app"]);
+    expect(ask("protected-programs", await facts([group], { User: "1000:5" }))).toEqual([]);
+    // By name, through the image's own etc/passwd.
+    expect(ask("protected-programs", await facts([group], { User: "app" }))).toEqual(["/app"]);
+  });
+
+  test("take amounts: layers", async () => {
+    const image = await facts([[], [file("b", "x".repeat(5000))]]);
+    expect(ask("layer-limit", image)).toEqual([]);
+    expect(ask("layer-limit", image, { limit: 1 })).toEqual(["layers"]);
+    expect(ask("layer-size-limit", image)).toEqual([]);
+    expect(ask("layer-size-limit", image, { limit: 5000 })).toContain("layer 2");
+  });
+
+  test("say that reach is not the whole truth where it is not", async () => {
+    const rule = IMAGE_RULES.rules.find(({ id }) => id === "no-unreached-files");
+    const image = await facts([[file("usr/bin/dash", DASH, run), file("opt/other", ELF, run)]], {
+      Entrypoint: ["/usr/bin/dash"],
+    });
+    const [found] = [...(rule?.check(image, { limit: 0 }) ?? [])];
+    expect(found?.message).toMatch(
+      / are reached by nothing.*; 1 reached programs may reach more than can be seen$/,
+    );
+    expect(ask("no-unreached-files", await facts([[]], { Entrypoint: [], Healthcheck: null }))).toEqual([
+      "entry point",
+    ]);
+  });
+
   test("take amounts: size and packages", async () => {
     const one = await facts([[]]);
     expect(ask("size-limit", one, { limit: 10 })).toEqual(["size"]);
@@ -115,7 +231,7 @@ describe("rules for images", () => {
   test("know what is missing, not hardened, and in no database", async () => {
     const missing = await facts([[]], { Entrypoint: ["/gone"] });
     expect(ask("complete-programs", missing)).toContain("/gone is not in the image");
-    const bare = await factsOf(await readGood(layoutOf(tar(file("app", ELF, run)))));
+    const bare = toChecked(await factsOf(await readGood(layoutOf(tar(file("app", ELF, run))))), null, TODAY);
     expect(ask("known-packages", bare)).toEqual(["image"]);
     expect(ask("known-packages", await facts([[]]))).toEqual([]);
     const weak = Buffer.from(ELF);
@@ -162,6 +278,9 @@ describe("rules for images", () => {
   test("are all tried here", () => {
     const tried = new Set(BREAKING.map(([id]) => id));
     const elsewhere = [
+      ...ELSEWHERE,
+      "layer-limit",
+      "layer-size-limit",
       "complete-programs",
       "size-limit",
       "package-limit",
@@ -182,7 +301,9 @@ describe("policies for images", () => {
     const policies = shippedPolicies(IMAGE_RULES, policyFiles());
     expect(policies.map(({ name }) => name).toSorted()).toEqual([
       "base",
+      "cis-docker-4",
       "distroless",
+      "dockle-equivalent",
       "minimal-image",
       "runtime",
       "static",
@@ -221,6 +342,6 @@ describe("policies for images", () => {
     const path = layout({ layers: [{ tar: tar(...CLEAN) }], config: CONFIG });
     const checked = await gateImages({ ...request, images: [path] });
     const rules = checked.ok ? checked.value.report.findings.map(({ rule }) => rule.id) : [];
-    expect(rules).toEqual(["complete-programs"]);
+    expect(rules).toEqual(["complete-programs", "labels", "labels"]);
   });
 });

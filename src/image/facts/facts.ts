@@ -7,11 +7,14 @@ import { type Gap, keptBytes, type Manager } from "../packages/package.ts";
 import type { Image, LayerFacts } from "../read-image.ts";
 import type { Anomaly } from "../tree/apply.ts";
 import type { Inode, Tree } from "../tree/tree.ts";
+import { type CredentialFile, findCredentialFiles } from "./credential-files.ts";
 import { type ElfFacts, findElf } from "./elf.ts";
+import { findIndexes, type PackageIndex } from "./indexes.ts";
 import { findLeftovers, type Leftover } from "./leftovers.ts";
 import { findPermissions, type Permissions } from "./permissions.ts";
 import { findPrograms, type Program } from "./programs.ts";
 import { findReach, type Reach } from "./reach.ts";
+import { findReplaceable, identityOf, type Replaceable } from "./replaceable.ts";
 import { collectSecrets, type Secret } from "./secrets.ts";
 import { findUsers, type User, type Users } from "./users.ts";
 import { findWaste, type Waste } from "./waste.ts";
@@ -37,11 +40,16 @@ export interface ImageFacts {
   readonly users: readonly User[];
   readonly sharedIds: Users["sharedIds"];
   readonly secrets: readonly Secret[];
+  /** Called like credentials, whatever is in them. */
+  readonly credentialFiles: readonly CredentialFile[];
   readonly leftovers: readonly Leftover[];
+  readonly packageIndexes: readonly PackageIndex[];
   readonly waste: Waste;
   readonly reach: Reach;
   /** What recorded runs opened; null when none was given. */
   readonly evidence: EvidenceFacts | null;
+  /** Reached programs and libraries that the user of the image may change. */
+  readonly replaceable: readonly Replaceable[];
   readonly anomalies: readonly Anomaly[];
   /** What could not be known. A rule that depends on it must not pass. */
   readonly gaps: readonly Gap[];
@@ -69,7 +77,7 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
   const { tree } = image;
   const config = image.source?.config ?? null;
   const packages = await findPackages(tree);
-  const { users, sharedIds, gaps: userGaps } = findUsers(tree);
+  const { users, sharedIds, groups, gaps: userGaps } = findUsers(tree);
   const gaps: Gap[] = [...packages.gaps, ...userGaps];
   const reach = findReach(tree, config, packages);
   const visible = visibleByLayer(tree, image.layers.length);
@@ -98,10 +106,13 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
     users,
     sharedIds,
     secrets: collectSecrets(image, config),
+    credentialFiles: findCredentialFiles(image),
     leftovers: findLeftovers(tree),
+    packageIndexes: findIndexes(image),
     waste: findWaste(image),
     reach,
     evidence: evidence === null ? null : judgeEvidence(tree, evidence, reach.reached, packages),
+    replaceable: findReplaceable(tree, reach, identityOf(config, users, groups)),
     anomalies: image.anomalies,
     gaps,
   };

@@ -13,6 +13,7 @@ export type LeftoverKind =
   | "temporary"
   | "version-control"
   | "editor"
+  | "cloud-settings"
   | "build-files"
   | "bytecode"
   | "tests";
@@ -34,7 +35,7 @@ const PLACES: readonly (readonly [LeftoverKind, RegExp])[] = [
   ],
   [
     "cache",
-    /^(?:var\/cache|root\/\.cache|home\/[^/]+\/\.cache)\/|(?:^|\/)(?:\.npm\/_cacache|\.cache\/pip|\.cargo\/registry|go\/pkg\/mod\/cache|\.m2\/repository|\.gradle\/caches)\//,
+    /^(?:var\/cache|root\/\.cache|home\/[^/]+\/\.cache)\/|(?:^|\/)(?:\.npm\/_cacache|\.npm\/_logs|\.cache\/pip|\.cargo\/registry|go\/pkg\/mod\/cache|\.m2\/repository|\.gradle\/caches)\//,
   ],
   ["temporary", /^(?:tmp|var\/tmp|run)\//],
   ["logs", /^var\/log\//],
@@ -43,7 +44,8 @@ const PLACES: readonly (readonly [LeftoverKind, RegExp])[] = [
   ["locales", /^usr\/(?:local\/)?share\/(?:locale|i18n)\//],
   ["headers", /^usr\/(?:local\/)?include\/|\.(?:h|hpp|hh)$/],
   ["static-libraries", /\.(?:a|la)$/],
-  ["editor", /(?:\.sw[op]|~|\.DS_Store|\.orig|\.rej)$|(?:^|\/)(?:\.vscode|\.idea)\//],
+  ["editor", /(?:\.sw[op]|~|\.DS_Store|\.orig|\.rej)$|(?:^|\/)\.(?:vimrc$|vscode\/|idea\/)/],
+  ["cloud-settings", /(?:^|\/)\.(?:aws|azure|gcp|config\/gcloud|kube)\//],
   [
     "build-files",
     /(?:^|\/)(?:Dockerfile|Containerfile|\.dockerignore|docker-compose\.ya?ml|compose\.ya?ml|Makefile|Jenkinsfile|\.gitlab-ci\.yml|\.travis\.yml)$|(?:^|\/)\.github\//,

@@ -49,6 +49,13 @@ function inConfig(config: ImageConfig): readonly Secret[] {
   return found;
 }
 
+/** A line of the history or a Dockerfile, fit to be shown: one that holds a secret is cut where it would begin. */
+export function showStep(line: string): string {
+  if (kindOfText(line) === null && assigned(line) === null) return line;
+  const [word = ""] = /^(?:\|\d+ )?[A-Z]*/.exec(line) ?? [];
+  return `${word.trim()} ... (not shown: it holds a secret)`.trim();
+}
+
 /** A name that ends in what it holds; not one that says where it is (PASSWORD_FILE) or what it is like (TOKEN_TTL). */
 const NAME =
   /(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRET_KEY|TOKEN|API_KEY|APIKEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$/i;

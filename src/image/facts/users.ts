@@ -22,6 +22,7 @@ export interface Users {
     readonly names: readonly string[];
     readonly of: "user" | "group";
   }[];
+  readonly groups: ReadonlyMap<string, number>;
   readonly gaps: readonly Gap[];
 }
 
@@ -54,6 +55,7 @@ export function findUsers(tree: Tree): Users {
       ),
       ...shared(groups, "group"),
     ],
+    groups: new Map(groups.map(({ name, id }) => [name, id])),
     gaps,
   };
 }

@@ -1,0 +1,137 @@
+/** Rules about where an image comes from and what it says of itself: its base, its age, its name, its labels. */
+import { defineRule } from "../gate/rule.ts";
+import type { CheckedImage } from "./checked-image.ts";
+import { endOfLife } from "./end-of-life.ts";
+import { ALLOW, type ImageRule, isAllowed, violation } from "./image-rule.ts";
+import { cis, dockerfile, dockle, ociAnnotations } from "./references.ts";
+
+const DAY = 86_400_000;
+const UNKNOWN_BASE =
+  "which image it is based on is not known: no Dockerfile was given, and no annotation says it";
+
+/** A violation for each base that `judge` finds something about; one when no base is known. */
+function ofBases(image: CheckedImage, judge: (name: string | null) => string | null) {
+  const { bases, steps } = image.build;
+  // Nothing was built on: scratch, or one root file system.
+  if (bases.length === 0)
+    return image.build.dockerfile !== null || steps.length === 0
+      ? []
+      : [violation(image, "base", UNKNOWN_BASE)];
+  return bases.flatMap(({ name, place }) => {
+    const message = judge(name);
+    if (message === null) return [];
+    const found = violation(image, name ?? "a base that depends on a build argument", message);
+    return [place === null ? found : { ...found, places: [place, ...found.places.slice(1)] }];
+  });
+}
+
+/** "latest", given or implied; a digest says more than a tag. */
+const isFloating = (name: string): boolean => {
+  if (name.includes("@sha256:")) return false;
+  const tag = /:([^:/@]+)$/.exec(name)?.[1];
+  return tag === undefined || tag === "latest";
+};
+
+export const BASE_RULES: readonly ImageRule[] = [
+  defineRule<CheckedImage, typeof ALLOW>({
+    id: "pinned-base",
+    title: "Every base image is named by its digest",
+    rationale:
+      "A tag is a name that its owner may give to another image at any time: the same Dockerfile then builds something else. A digest is the image.",
+    remediation: "Write FROM name:tag@sha256:..., and let a bot renew the digest.",
+    references: [cis("4.2"), ociAnnotations],
+    options: ALLOW,
+    check: (image, { allow }) =>
+      ofBases(image, (name) => {
+        if (name === null) return "the base depends on a build argument without a default";
+        return name.includes("@sha256:") || isAllowed(allow, name)
+          ? null
+          : `the base ${name} is named by its tag only`;
+      }),
+  }),
+  defineRule<CheckedImage, typeof ALLOW>({
+    id: "trusted-base",
+    title: "Every base image is one of those that were chosen",
+    rationale:
+      "Whoever makes the base image makes most of yours. Anybody can publish an image under a trustworthy name.",
+    remediation:
+      "Build on an image of the list, or add this one to the option `allow` of the policy: registry/name:*.",
+    references: [cis("4.2")],
+    options: ALLOW,
+    check: (image, { allow }) =>
+      ofBases(image, (name) => {
+        if (name === null) return "the base depends on a build argument without a default";
+        const [plain = name] = name.split("@");
+        return isAllowed(allow, name) || isAllowed(allow, plain)
+          ? null
+          : `the base ${name} is not in the list`;
+      }),
+  }),
+  defineRule<CheckedImage, Record<string, never>>({
+    id: "supported-distribution",
+    title: "The distribution still gets security updates",
+    rationale:
+      "After its last day nobody fixes what is found in it, and scanners that go by its advisories find nothing.",
+    remediation: "Build on a release that is supported.",
+    references: [{ title: "endoflife.date", url: "https://endoflife.date/" }, cis("4.4")],
+    options: {},
+    check: (image) => {
+      const { distribution, today } = image;
+      if (distribution === null) return [];
+      const { id, version } = distribution;
+      const end = endOfLife(id, version);
+      if (end === null || end >= today) return [];
+      return [violation(image, `${id} ${version}`, `${id} ${version} gets no security updates since ${end}`)];
+    },
+  }),
+  defineRule<CheckedImage, { days: { type: "integer"; about: string; default: number } }>({
+    id: "recent-build",
+    title: "The image was built not long ago",
+    rationale: "An image is patched by building it again. One that is old has all that was found since.",
+    remediation:
+      "Build it again, on a base that was built again; in CI by a schedule, not only when code changes.",
+    references: [cis("4.4")],
+    options: { days: { type: "integer", about: "how many days old it may be", default: 90 } },
+    check: (image, { days }) => {
+      const created = Date.parse(image.config?.created ?? "");
+      if (Number.isNaN(created) || created <= DAY)
+        return [violation(image, "created", "the image does not say when it was built")];
+      const age = Math.floor((Date.parse(`${image.today}T00:00:00Z`) - created) / DAY);
+      if (age <= days) return [];
+      return [
+        { ...violation(image, "created", `the image is ${age} days old, more than ${days}`), amount: age },
+      ];
+    },
+  }),
+  defineRule<CheckedImage, Record<string, never>>({
+    id: "no-latest-tag",
+    title: "The image is not called latest",
+    rationale:
+      "Nobody can say which image of that name runs, go back to the one before, or find out since when.",
+    remediation: "Give it a tag of its own, such as a version or a commit.",
+    references: [dockle("DKL-DI-0006")],
+    options: {},
+    check: (image) =>
+      image.names
+        .filter((name) => name === "latest" || (/[/:]/.test(name) && isFloating(name)))
+        .map((name) => violation(image, name, `the image is called ${name}`)),
+  }),
+  defineRule<CheckedImage, { required: { type: "words"; about: string; default: readonly string[] } }>({
+    id: "labels",
+    title: "The image says where it comes from",
+    rationale: "Who finds a hole in a running image must find its source and its owner.",
+    remediation: 'Add LABEL org.opencontainers.image.source="https://..." and what else the policy asks for.',
+    references: [ociAnnotations, dockerfile("LABEL", "label")],
+    options: {
+      required: {
+        type: "words",
+        about: "labels or annotations that must be there and not be empty",
+        default: ["org.opencontainers.image.source", "org.opencontainers.image.revision"],
+      },
+    },
+    check: (image, { required }) =>
+      required
+        .filter((name) => (image.config?.labels[name] ?? image.annotations[name] ?? "").trim() === "")
+        .map((name) => violation(image, name, `the label ${name} is missing`, { keyword: "LABEL" })),
+  }),
+];

@@ -1,0 +1,189 @@
+/**
+ * What rules for images judge: the facts of an image, the steps that built it with their lines in the Dockerfile as far as they are known,
+ * and the day. Pure; the Dockerfile comes as data.
+ */
+import { chainOf, type Dockerfile, type Instruction, type Keyword } from "../dockerfile/dockerfile.ts";
+import { readStep } from "../dockerfile/history.ts";
+import { type Origin, type Trace, traceHistory } from "../dockerfile/trace.ts";
+import type { Place } from "../gate/rule.ts";
+import type { ImageFacts } from "../image/facts/facts.ts";
+
+/** One step of a build: a line of the history, or an instruction of a stage that left none. */
+export interface BuildStep {
+  readonly keyword: Keyword | null;
+  /** The arguments. */
+  readonly text: string;
+  /** Of RUN: what the shell is given. */
+  readonly script: string;
+  readonly flags: readonly string[];
+  /** "elsewhere": an instruction of another stage, whose files may have been copied. */
+  readonly origin: Origin | "elsewhere";
+  readonly place: Place | null;
+  /** Index of its layer; null when it made none, or that is not known. */
+  readonly layer: number | null;
+}
+
+/** An image that the build begins with, or copies from. */
+export interface Base {
+  /** As named, with tag and digest; null when it depends on a build argument that has no default. */
+  readonly name: string | null;
+  readonly place: Place | null;
+}
+
+export interface Build {
+  /** Those of the history first, in its order. */
+  readonly steps: readonly BuildStep[];
+  /** Empty when nothing says: no Dockerfile was given, and no annotation names it. */
+  readonly bases: readonly Base[];
+  /** The Dockerfile as it was named; null without. */
+  readonly dockerfile: string | null;
+  /** Instructions that should be in the history, and how many of them are. Null without a Dockerfile. */
+  readonly traced: { readonly of: number; readonly found: number } | null;
+  /** The FROM line of the stage that was built. */
+  readonly stage: Place | null;
+  /** Index of the history line of each layer. */
+  readonly lineOfLayer: readonly (number | null)[];
+}
+
+export interface CheckedImage extends ImageFacts {
+  readonly build: Build;
+  /** YYYY-MM-DD. */
+  readonly today: string;
+}
+
+/** `stage`: index of the stage that was built. */
+export interface BuiltFrom {
+  readonly dockerfile: Dockerfile;
+  readonly stage: number;
+}
+
+export function toChecked(facts: ImageFacts, from: BuiltFrom | null, today: string): CheckedImage {
+  return { ...facts, build: buildOf(facts, from), today };
+}
+
+/** The stage that a build makes without or with --target; null: there is none of that name or number. */
+export function stageOf({ stages }: Dockerfile, target: string | null): number | null {
+  if (target === null) return stages.length - 1;
+  const named = stages.findIndex(({ name }) => name === target.toLowerCase());
+  if (named >= 0) return named;
+  return /^\d{1,4}$/.test(target) && Number(target) < stages.length ? Number(target) : null;
+}
+
+function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
+  const history = facts.config?.history ?? [];
+  const lineOfLayer = linesOfLayers(facts);
+  const layerOfLine = new Map(lineOfLayer.flatMap((line, layer) => (line === null ? [] : [[line, layer]])));
+  const trace: Trace | null =
+    from === null
+      ? null
+      : traceHistory(
+          from.dockerfile,
+          from.stage,
+          history.map(({ createdBy }) => createdBy),
+        );
+  const steps = history.map(({ createdBy }, index): BuildStep => {
+    const traced = trace?.lines[index];
+    const { keyword, text, script } = traced?.step ?? readStep(createdBy);
+    return {
+      keyword,
+      text,
+      script,
+      flags: traced?.instruction?.flags ?? [],
+      origin: traced?.origin ?? "unknown",
+      place: traced?.place ?? null,
+      layer: layerOfLine.get(index) ?? null,
+    };
+  });
+  return {
+    steps: [...steps, ...(from === null || trace === null ? [] : unseen(from, trace))],
+    bases: from === null ? annotatedBase(facts) : basesOf(from),
+    dockerfile: from?.dockerfile.file ?? null,
+    traced: trace === null ? null : { of: trace.instructions.length, found: trace.found },
+    stage: trace?.stage.place ?? null,
+    lineOfLayer,
+  };
+}
+
+/** Lines that made a layer, in order; null for all when the numbers do not match. */
+function linesOfLayers({ config, layers }: ImageFacts): readonly (number | null)[] {
+  const lines = (config?.history ?? []).flatMap(({ empty }, index) => (empty ? [] : [index]));
+  return layers.map((_, layer) => (lines.length === layers.length ? (lines[layer] ?? null) : null));
+}
+
+/** Instructions of other stages, and those of the stages that were built which the history does not have. */
+function unseen({ dockerfile, stage }: BuiltFrom, trace: Trace): readonly BuildStep[] {
+  const chain = new Set(chainOf(dockerfile, stage));
+  const seen = new Set(trace.lines.map(({ instruction }) => instruction));
+  return dockerfile.stages.flatMap((one) =>
+    one.instructions
+      .filter((instruction) => !chain.has(one) || !seen.has(instruction))
+      .map((instruction) => stepOf(instruction, chain.has(one) ? "here" : "elsewhere")),
+  );
+}
+
+function stepOf(instruction: Instruction, origin: BuildStep["origin"]): BuildStep {
+  const { keyword, text, flags, heredoc, words, place } = instruction;
+  const script = keyword === "RUN" ? (heredoc ?? words?.join(" ") ?? text) : "";
+  return { keyword, text, script, flags, origin, place, layer: null };
+}
+
+/** Images that some stage begins with or copies from; a stage is not an image, and scratch is none. */
+function basesOf({ dockerfile }: BuiltFrom): readonly Base[] {
+  const names = new Set(dockerfile.stages.flatMap(({ name }) => name ?? []));
+  return dockerfile.stages.flatMap(({ base, parent, place, instructions }) => [
+    ...(parent === null && base !== "scratch" ? [{ name: base, place }] : []),
+    ...instructions.flatMap((instruction) =>
+      instruction.flags.flatMap((flag) => {
+        const [, source] = /^(?:--from=|--mount=(?:\S*,)?from=)([^,]+)/.exec(flag) ?? [];
+        if (source === undefined || names.has(source.toLowerCase()) || /^\d+$/.test(source)) return [];
+        return [{ name: source.includes("$") ? null : source, place: instruction.place }];
+      }),
+    ),
+  ]);
+}
+
+/** What the OCI image specification (annotations) has for the image that this one was made from. */
+function annotatedBase({ annotations, config }: ImageFacts): readonly Base[] {
+  const of = (key: string): string | undefined => annotations[key] ?? config?.labels[key];
+  const name = of("org.opencontainers.image.base.name");
+  const digest = of("org.opencontainers.image.base.digest");
+  if (name === undefined || name === "") return [];
+  return [{ name: name.includes("@") || digest === undefined ? name : `${name}@${digest}`, place: null }];
+}
+
+/** Which part of an image a finding is about. */
+export type About =
+  | { readonly layer: number }
+  | { readonly step: BuildStep }
+  /** The last instruction of its kind decides. */
+  | { readonly keyword: Keyword }
+  /** The whole. */
+  | null;
+
+/** The step that a finding is about. */
+export function stepAbout({ build }: CheckedImage, about: About): BuildStep | null {
+  if (about === null) return null;
+  if ("step" in about) return about.step;
+  if ("layer" in about) {
+    const line = build.lineOfLayer[about.layer];
+    return line === null || line === undefined ? null : (build.steps[line] ?? null);
+  }
+  return (
+    build.steps.findLast(({ keyword, origin }) => keyword === about.keyword && origin !== "elsewhere") ?? null
+  );
+}
+
+/**
+ * Where its author can change it: the line of the Dockerfile, then the image. Without a line the Dockerfile as a whole; without a
+ * Dockerfile the image.
+ */
+export function placesOf(image: CheckedImage, about: About): readonly Place[] {
+  const { build, path } = image;
+  const whole: Place = { file: path, line: 0, column: 0 };
+  if (build.dockerfile === null) return [whole];
+  const step = stepAbout(image, about);
+  // An instruction that is missing is missing in the stage that was built.
+  const isAbsent = about === null || ("keyword" in about && step === null);
+  const place = step?.place ?? (isAbsent ? build.stage : null);
+  return [place ?? { file: build.dockerfile, line: 0, column: 0 }, whole];
+}

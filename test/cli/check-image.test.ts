@@ -1,0 +1,180 @@
+/** sandbox check image as continuous integration calls it: findings on lines of the Dockerfile, in every report. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dockerArchive, type ImageSpec } from "../image/layout.ts";
+import { directory, file, tar } from "../image/tar-writer.ts";
+import { messages, sandbox } from "./command.ts";
+
+// In two parts, so that scanners of repositories do not take this file for a leak.
+const KEY = ["AKIA", "Q3EGKBM4NZ7RWT5X"].join("");
+const DOCKERFILE = `FROM debian:12 AS build
+RUN sudo make
+FROM debian:12
+ARG TOKEN
+COPY settings \\
+     /etc/
+RUN apt-get update
+USER root
+`;
+
+const spec = (settings: string): ImageSpec => {
+  const layers = [
+    {
+      tar: tar(
+        directory("etc"),
+        file("etc/passwd", "root:x:0:0::/:/none\n"),
+        file("bin/su", "x", { mode: 0o4755 }),
+      ),
+    },
+    { tar: tar(file("etc/settings", settings)) },
+    { tar: tar(file("var/log/x", "y")) },
+  ];
+  const made = (text: string, empty = false) => ({ created_by: text, empty_layer: empty });
+  const history = [
+    made("/bin/sh -c #(nop) ADD file:0123 in / "),
+    made('/bin/sh -c #(nop)  CMD ["bash"]', true),
+    made("ARG TOKEN=hunter2hunter2", true),
+    made("COPY settings /etc/ # buildkit"),
+    made("RUN |1 TOKEN=hunter2hunter2 /bin/sh -c apt-get update # buildkit"),
+    made("USER root", true),
+  ];
+  return { layers, config: { User: "root" }, top: { history, created: "2026-01-01T00:00:00Z" } };
+};
+
+let cwd = "";
+beforeAll(() => {
+  cwd = mkdtempSync(join(tmpdir(), "sandbox-check-image-"));
+  writeFileSync(join(cwd, "app.tar"), dockerArchive(spec(`key ${KEY}\n`), ["app:1"]));
+  writeFileSync(join(cwd, "clean.tar"), dockerArchive(spec("none\n"), ["app:1"]));
+  writeFileSync(join(cwd, "Dockerfile"), DOCKERFILE);
+});
+afterAll(() => rmSync(cwd, { recursive: true }));
+
+const check = (...args: readonly string[]) =>
+  sandbox(["check", "image", "--platform", "linux/amd64", "--today", "2026-01-02", ...args], { cwd });
+const WITH = ["app.tar", "--policy", "cis-docker-4", "--dockerfile", "Dockerfile"];
+
+interface Sarif {
+  readonly runs: readonly {
+    readonly results: readonly {
+      readonly ruleId: string;
+      readonly locations: readonly {
+        readonly physicalLocation: {
+          readonly artifactLocation: { readonly uri: string };
+          readonly region: { readonly startLine: number };
+        };
+      }[];
+    }[];
+  }[];
+}
+
+describe("--dockerfile", () => {
+  it("puts SARIF results on the lines that brought what was found", async () => {
+    const { status, stdout, stderr } = await check(...WITH, "--format", "sarif");
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    const [run] = (JSON.parse(stdout) as Sarif).runs;
+    const at = run?.results.map(({ ruleId, locations: [first] }) => {
+      const { artifactLocation, region } = first?.physicalLocation ?? {
+        artifactLocation: null,
+        region: null,
+      };
+      return `${ruleId} ${artifactLocation?.uri}:${region?.startLine}`;
+    });
+    expect(at).toEqual(
+      expect.arrayContaining([
+        "no-secrets Dockerfile:5",
+        "no-secrets Dockerfile:4",
+        "no-setuid-programs Dockerfile:3",
+        "no-lone-update Dockerfile:7",
+        "non-root-user Dockerfile:8",
+        "health-check Dockerfile:3",
+        "pinned-base Dockerfile:1",
+        "pinned-base Dockerfile:3",
+      ]),
+    );
+    expect(stdout).not.toMatch(/hunter2|AKIAQ3/);
+  });
+
+  it("puts annotations and code quality there as well", async () => {
+    const github = await check(...WITH, "--format", "github");
+    expect(github.stdout).toMatch(
+      /^::error file=Dockerfile,line=5,col=1,title=[^\n]*no-secrets\)::app\.tar: /m,
+    );
+    const gitlab = await check(...WITH, "--format", "gitlab");
+    const issues = JSON.parse(gitlab.stdout) as {
+      check_name: string;
+      location: { path: string; lines: { begin: number } };
+    }[];
+    expect(issues.find(({ check_name: name }) => name === "no-lone-update")?.location).toEqual({
+      path: "Dockerfile",
+      lines: { begin: 7 },
+    });
+  });
+
+  it("says how much of the Dockerfile the history has, and what it would mean if that is nothing", async () => {
+    expect((await check(...WITH)).stdout).toContain(
+      "  4 of 4 instructions of Dockerfile are in the history\n",
+    );
+    writeFileSync(join(cwd, "other"), "FROM x\nRUN other\n");
+    const { stdout } = await check("app.tar", "--dockerfile", "other");
+    expect(stdout).toContain(
+      "  0 of 1 instructions of other are in the history: it may be another image's, or the image was squashed\n",
+    );
+    expect(stdout).toMatch(/there is a secret[^\n]*\n {10}at other\n/);
+  });
+
+  it("knows stages by --target", async () => {
+    const { stdout } = await check(...WITH, "--target", "BUILD");
+    expect(stdout).toContain("  0 of 1 instructions of Dockerfile are in the history");
+  });
+
+  it.each<readonly [string, readonly string[], RegExp]>([
+    ["a file that is not there", ["--dockerfile", "none"], /^--dockerfile: there is no file "none"/],
+    ["a directory", ["--dockerfile", "."], /^--dockerfile: "\.": it is a directory/],
+    ["a file that is no Dockerfile", ["--dockerfile", "app.tar"], /^app\.tar:0:0 \/: it is not text/],
+    [
+      "a stage that is none",
+      ["--dockerfile", "Dockerfile", "--target", "x"],
+      /^--target: "x" is no stage of Dockerfile; expected one of build, 1/,
+    ],
+    [
+      "a stage without a file",
+      ["--target", "x"],
+      /^--target: there is no Dockerfile .*; give --dockerfile FILE/,
+    ],
+  ])("ends with 2 for %s", async (_what, args, expected) => {
+    const { status, stdout, stderr } = await check("app.tar", ...args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(messages(stderr)).toHaveLength(1);
+    expect(stderr).toMatch(expected);
+  });
+});
+
+describe("the ratchet, for images", () => {
+  it("lets pass what was there, counts what is new, and shrinks", async () => {
+    const args = ["--policy", "cis-docker-4", "--baseline", "known.json"];
+    // Whatever the image is called, it is the same subject: the path that is checked.
+    writeFileSync(join(cwd, "now.tar"), readFileSync(join(cwd, "clean.tar")));
+    expect((await check("now.tar", ...args, "--update-baseline")).status).toBe(0);
+    const known = readFileSync(join(cwd, "known.json"), "utf8");
+    expect(known).toContain('"rule":"no-setuid-programs","subject":"now.tar","object":"/bin/su"');
+    writeFileSync(join(cwd, "now.tar"), readFileSync(join(cwd, "app.tar")));
+    const worse = await check("now.tar", ...args, "--update-baseline");
+    expect(worse.status).toBe(1);
+    expect(worse.stdout).toContain("there is a secret: aws-access-key in file etc/settings");
+    expect(readFileSync(join(cwd, "known.json"), "utf8")).toBe(known);
+    const fixed = spec("none\n");
+    const [, ...rest] = fixed.layers;
+    const layers = [{ tar: tar(directory("etc"), file("bin/su", "x")) }, ...rest];
+    writeFileSync(join(cwd, "now.tar"), dockerArchive({ ...fixed, layers }, ["app:1"]));
+    const stale = await check("now.tar", ...args);
+    expect(stale.stdout).toContain(
+      "no-setuid-programs no longer finds /bin/su in now.tar, but the baseline still has it",
+    );
+    await check("now.tar", ...args, "--update-baseline");
+    expect(readFileSync(join(cwd, "known.json"), "utf8")).not.toContain("/bin/su");
+    expect((await check("now.tar", ...args)).status).toBe(0);
+  });
+});

@@ -1,0 +1,166 @@
+/** A Dockerfile is understood whole or refused with its line, however hostile it is, and in time that grows with its length. */
+import { DockerfileParser } from "dockerfile-ast";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LONGEST, parseDockerfile } from "../../src/dockerfile/parse.ts";
+import { splitDockerfile } from "../../src/dockerfile/split.ts";
+import { traceHistory } from "../../src/dockerfile/trace.ts";
+import { formatProblem } from "../../src/problems.ts";
+
+const parse = (text: string | Uint8Array) =>
+  parseDockerfile(typeof text === "string" ? Buffer.from(text) : text, "Dockerfile");
+const problems = (text: string | Uint8Array): readonly string[] => {
+  const parsed = parse(text);
+  return parsed.ok ? [] : parsed.problems.map(formatProblem);
+};
+const stages = (text: string) => {
+  const parsed = parse(text);
+  return parsed.ok ? parsed.value.stages : [];
+};
+
+describe("a file that is refused", () => {
+  test.for<readonly [string, string | Uint8Array, RegExp]>([
+    ["is empty", "", /^Dockerfile:0:0 \/: it has no FROM/],
+    ["has a word that is no instruction", "FROM a\nRUNN x\n", /^Dockerfile:2:1 \/: "RUNN" is no instruction/],
+    [
+      "begins with an instruction of a stage",
+      "RUN x\nFROM a\n",
+      /^Dockerfile:1:1 \/: RUN stands before the first FROM/,
+    ],
+    ["is not text", new Uint8Array([0x46, 0xff, 0xfe]), /it is not text/],
+    ["has a zero byte", "FROM a\0", /it is not text/],
+    ["is too long", `FROM a\n${"#".repeat(LONGEST)}`, /it is not text of at most 1048576 bytes/],
+    ["has a heredoc without an end", "FROM a\nRUN <<E\nx\n", /^Dockerfile:2:1 \/: its heredoc has no end/],
+    ["has control characters", "FROM a\n\u001B]0;x\u0007 b\n", /^Dockerfile:2:1 \/: "\\u001b/],
+  ])("%s", ([, text, message]) => {
+    const [first = "", ...others] = problems(text);
+    expect(first).toMatch(message);
+    expect(first).not.toMatch(/\p{Cc}/u);
+    expect(others).toEqual([]);
+  });
+
+  test("tells no more mistakes than somebody reads", () => {
+    expect(problems(`FROM a\n${"x\n".repeat(5000)}`).length).toBeLessThanOrEqual(100);
+  });
+});
+
+describe("stages", () => {
+  test("know base, parent and name; names of JavaScript's own are names", () => {
+    const found = stages(
+      "ARG B=debian:12\nFROM --platform=$BUILDPLATFORM $B AS __proto__\nENV constructor=x\nFROM __PROTO__ as constructor\nFROM $UNKNOWN\n",
+    );
+    expect(found.map(({ name, base, parent }) => [name, base, parent])).toEqual([
+      ["__proto__", "debian:12", null],
+      ["constructor", "__PROTO__", 0],
+      [null, "", null],
+    ]);
+  });
+});
+
+describe("another parser", () => {
+  const line = fc.constantFrom(
+    "RUN a && \\",
+    "  b",
+    "# comment",
+    "",
+    "RUN <<EOF",
+    "EOF",
+    "COPY a b",
+    "COPY <<-A <<B /x",
+    "\tA",
+    "B",
+    'RUN echo "<<EOF"',
+    "RUN echo $((1<<2)) <<<x",
+    "ENV X=<<EOF",
+    'CMD ["a", \\',
+    '  "b"]',
+    "  USER x",
+    "onbuild RUN y",
+  );
+  test("sees the same instructions on the same lines", () => {
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), fc.boolean(), (all, crlf) => {
+        const text = ["FROM a", ...all, "WORKDIR /end", ""].join(crlf ? "\r\n" : "\n");
+        const { pieces, open } = splitDockerfile(text);
+        // Without an end of a heredoc nobody knows what the rest is.
+        if (open !== null) return;
+        const theirs = DockerfileParser.parse(text).getInstructions();
+        expect(pieces.map((piece) => [piece.keyword, piece.line])).toEqual(
+          theirs.map((one) => [one.getKeyword(), one.getRange().start.line + 1]),
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("hostile files", () => {
+  const LONG = 300_000;
+  test.for<readonly [string, string]>([
+    ["continuations", `FROM a\nRUN x ${"\\\n".repeat(LONG / 2)}`],
+    ["backslashes in ENV", `FROM a\nENV A=${"\\".repeat(LONG)}'\n`],
+    ["quotes in ENV", `FROM a\nENV ${"A='".repeat(LONG / 3)}\n`],
+    ["variables", `FROM a\nENV A=${"$A${A}".repeat(LONG / 8)}\n`],
+    ["open braces", `FROM a\nENV A=${"${".repeat(LONG / 2)}\n`],
+    ["an endless heredoc", `FROM a\nRUN <<E\n${"x\n".repeat(LONG / 2)}`],
+    ["one long line in a heredoc", `FROM a\nRUN <<E\n${"x".repeat(LONG)}\nE\n`],
+    ["blanks", `FROM a\nRUN ${" ".repeat(LONG)}x\n`],
+    ["flags", `FROM a\nCOPY ${"--a ".repeat(LONG / 4)}b c\n`],
+    ["brackets", `FROM a\nCMD ${"[".repeat(LONG)}\n`],
+  ])("%s take no more time than their length", ([, text]) => {
+    const started = process.cpuUsage();
+    const parsed = parse(text);
+    if (parsed.ok) traceHistory(parsed.value, 0, [`RUN ${" ".repeat(LONG)}#`, `ENV A=${"x".repeat(LONG)}`]);
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(4000);
+  });
+
+  test("many instructions against a long history", () => {
+    const parsed = parse(`FROM a\n${"RUN same\n".repeat(4000)}`);
+    const started = process.cpuUsage();
+    const traced = parsed.ok
+      ? traceHistory(
+          parsed.value,
+          0,
+          Array.from({ length: 4000 }, () => "RUN same"),
+        )
+      : null;
+    expect(traced?.lines.at(-1)?.place?.line).toBe(4001);
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(4000);
+  });
+
+  test("values that grow by doubling are cut off, not expanded", () => {
+    const text = `FROM a\nENV V0=${"x".repeat(100)}\n${Array.from({ length: 60 }, (_, i) => `ENV V${i + 1}=$V${i}$V${i}`).join("\n")}\n`;
+    expect(parse(text).ok).toBe(true);
+  });
+
+  test("any text is parsed or refused", () => {
+    const word = fc.constantFrom(
+      "FROM a",
+      "RUN",
+      "ENV A=",
+      "ARG",
+      "COPY <<E",
+      "\\",
+      "\n",
+      "$",
+      "${",
+      "}",
+      "'",
+      '"',
+      "E",
+      "[",
+      "#",
+      " ",
+      "x",
+      "--from=",
+      "\r",
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 40 }), (words) => {
+        const parsed = parse(`FROM a\n${words.join("")}`);
+        const traced = parsed.ok ? traceHistory(parsed.value, 0, [words.join("")])?.lines : parsed.problems;
+        expect(traced?.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+});

@@ -1,0 +1,264 @@
+/** Rules about the build judge commands, not words: each finds what breaks it, in every builder's history and in a Dockerfile, and nothing that only looks alike. */
+import { describe, expect, test } from "vitest";
+import { parseDockerfile } from "../../src/dockerfile/parse.ts";
+import { defaultsOf } from "../../src/gate/options.ts";
+import type { Violation } from "../../src/gate/rule.ts";
+import { factsOf } from "../../src/image/facts/facts.ts";
+import { stageOf, toChecked } from "../../src/image-rules/checked-image.ts";
+import { IMAGE_RULES } from "../../src/image-rules/registry.ts";
+import { dockerArchive, type ImageSpec, layout, onDisk, readGood } from "../image/layout.ts";
+import { file, tar } from "../image/tar-writer.ts";
+
+interface Asked extends Partial<Omit<ImageSpec, "layers">> {
+  readonly history?: readonly string[];
+  readonly dockerfile?: string;
+  readonly target?: string;
+  readonly today?: string;
+  readonly os?: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** What a rule says of an image with these lines of history, each of which made a layer. */
+async function ask(id: string, asked: Asked): Promise<readonly Violation[]> {
+  const { history = ["COPY a /"], dockerfile, target, today = "2026-01-01", os, options, ...rest } = asked;
+  const layers = history.map((createdBy, index) => ({
+    tar: tar(file(`f${index}`, "x"), ...(os === undefined ? [] : [file("etc/os-release", os)])),
+    createdBy,
+  }));
+  const facts = await factsOf(await readGood(layout({ layers, ...rest })));
+  const rule = IMAGE_RULES.rules.find((candidate) => candidate.id === id);
+  if (rule === undefined) throw new Error(`no rule ${id}`);
+  const parsed = dockerfile === undefined ? null : parseDockerfile(Buffer.from(dockerfile), "Dockerfile");
+  if (parsed?.ok === false) throw new Error(JSON.stringify(parsed.problems));
+  const from =
+    parsed === null ? null : { dockerfile: parsed.value, stage: stageOf(parsed.value, target ?? null) ?? 0 };
+  return [...rule.check(toChecked(facts, from, today), { ...defaultsOf(rule.options), ...options })];
+}
+
+const objects = async (id: string, asked: Asked): Promise<readonly string[]> =>
+  (await ask(id, asked)).map(({ object }) => object);
+const placed = async (id: string, asked: Asked): Promise<readonly string[]> =>
+  (await ask(id, asked)).map(({ places: [first] }) => `${first?.file}:${first?.line}`);
+
+const BROKEN: readonly (readonly [string, readonly string[]])[] = [
+  [
+    "no-lone-update",
+    [
+      "apt-get update",
+      "apt update -qq; rm -rf /tmp/x",
+      "set -eux; apk update",
+      "sudo apt-get -o A=b update",
+      "bash -c 'apt-get update'",
+      "apt-get update && apk add curl",
+    ],
+  ],
+  [
+    "no-distribution-upgrade",
+    [
+      "apt-get update && apt-get -y dist-upgrade",
+      "apt full-upgrade -y",
+      "do-release-upgrade",
+      "dnf -y distro-sync",
+      "zypper dup",
+    ],
+  ],
+  [
+    "no-sudo-in-build",
+    ["sudo make install", "cd /x && A=1 sudo -E make", "(/usr/bin/sudo x)", "doas x", "true | sudo tee /x"],
+  ],
+  [
+    "verified-installs",
+    [
+      "apt-get install -y --allow-unauthenticated x",
+      "apt-get -o APT::Get::AllowUnauthenticated=true install x",
+      "apk add --allow-untrusted ./x.apk",
+      "yum install -y --nogpgcheck x",
+      "curl -fsSL https://example.org/install | sh",
+      "wget -qO- https://example.org/x | gunzip | sudo bash -s -- --yes",
+      "curl -fsSk https://example.org/x -o x",
+      "pip install --trusted-host example.org x",
+      "echo 'deb [trusted=yes] https://example.org x main' > /etc/apt/sources.list",
+    ],
+  ],
+];
+
+const FINE: Readonly<Record<string, readonly string[]>> = {
+  "no-lone-update": [
+    "apt-get update && apt-get install -y x",
+    "apt-get update && apt upgrade -y",
+    "echo apt-get update",
+    "apk add --no-cache x",
+    "git submodule update",
+    "dnf -y update",
+    "echo 'apt-get update' > /x.sh",
+  ],
+  "no-distribution-upgrade": ["apt-get upgrade -y", "echo dist-upgrade", "npm run dist-upgrade"],
+  "no-sudo-in-build": ["echo sudo", "apt-get install -y sudo", "cat /etc/sudoers", "# sudo x"],
+  "verified-installs": [
+    "curl -fsSL https://example.org/x -o x && sha256sum -c x.sum && sh x",
+    "apt-get install -y x",
+    "curl https://example.org/x | tar xz; sh /x/install",
+    "curl https://example.org/x || sh fallback",
+    "grep -k x",
+  ],
+};
+
+const FORMS: readonly (readonly [string, (script: string) => string])[] = [
+  ["BuildKit", (script) => `RUN |1 V=a b /bin/sh -c ${script} # buildkit`],
+  ["the classic builder", (script) => `/bin/sh -c ${script}`],
+  ["another shell", (script) => `RUN /bin/bash -o pipefail -c ${script} # buildkit`],
+];
+
+describe.each(BROKEN)("%s", (id, broken) => {
+  test.for(FORMS)("finds every form of it, as written by %s", async ([, write]) => {
+    for (const script of broken)
+      expect([script, (await ask(id, { history: [write(script)] })).length]).toEqual([script, 1]);
+  });
+  test("finds nothing in what only looks like it", async () => {
+    for (const script of FINE[id] ?? [])
+      expect([script, await objects(id, { history: [`RUN ${script}`] })]).toEqual([script, []]);
+  });
+  test("finds it in a stage that left no history, and lets pass what the policy allows", async () => {
+    const [script = ""] = broken;
+    const dockerfile = `FROM a AS build\nRUN ${script}\nFROM scratch\nCOPY --from=build /x /\n`;
+    const asked = { dockerfile, history: ["COPY /x / # buildkit"] };
+    expect(await placed(id, asked)).toEqual(["Dockerfile:2"]);
+    expect(await objects(id, { ...asked, options: { allow: [`RUN ${script}`] } })).toEqual([]);
+  });
+});
+
+describe("copy-not-add", () => {
+  const ROOT = `/bin/sh -c #(nop) ADD file:${"0".repeat(64)} in / `;
+  test("finds ADD, but not the root file system of a base", async () => {
+    expect(
+      await objects("copy-not-add", {
+        history: [ROOT, "ADD https://example.org/x /x # buildkit", "COPY a b"],
+      }),
+    ).toEqual(["ADD https://example.org/x /x"]);
+    expect(await objects("copy-not-add", { history: ["ADD rootfs.tar.gz / # buildkit"] })).toEqual([]);
+  });
+  test("blames no author for what the base did", async () => {
+    const dockerfile = "FROM a\nADD x /y\n";
+    const history = [ROOT, "ADD base /b # buildkit", "ADD x /y # buildkit"];
+    expect(await placed("copy-not-add", { history, dockerfile })).toEqual(["Dockerfile:2"]);
+  });
+});
+
+describe("bases", () => {
+  const DIGEST = `@sha256:${"a".repeat(64)}`;
+  const dockerfile = `ARG V\nFROM debian:12 AS one\nFROM one\nCOPY --from=busybox /x /\nRUN --mount=type=bind,from=tools:1,target=/t x\nFROM alpine${DIGEST}\nFROM app:$V\nFROM scratch\n`;
+  test("are named by digest", async () => {
+    expect(await ask("pinned-base", { dockerfile })).toMatchObject([
+      { object: "debian:12", places: [{ file: "Dockerfile", line: 2 }, {}] },
+      { object: "busybox", places: [{ line: 4 }, {}] },
+      { object: "tools:1", places: [{ line: 5 }, {}] },
+      { object: "a base that depends on a build argument", places: [{ line: 7 }, {}] },
+    ]);
+    expect(await objects("pinned-base", { dockerfile, options: { allow: ["*", "*:*"] } })).toEqual([
+      "a base that depends on a build argument",
+    ]);
+  });
+  test("are those that were chosen", async () => {
+    const options = { allow: ["debian:*", "alpine"] };
+    expect(await objects("trusted-base", { dockerfile, options })).toEqual([
+      "busybox",
+      "tools:1",
+      "a base that depends on a build argument",
+    ]);
+  });
+  test("are known from annotations; where nothing says, that is a finding", async () => {
+    const annotations = { "org.opencontainers.image.base.name": "debian:12" };
+    expect(await objects("pinned-base", { annotations })).toEqual(["debian:12"]);
+    const digest = { "org.opencontainers.image.base.digest": `sha256:${"b".repeat(64)}` };
+    expect(await objects("pinned-base", { annotations: { ...annotations, ...digest } })).toEqual([]);
+    expect(await objects("pinned-base", {})).toEqual(["base"]);
+    expect(await objects("pinned-base", { dockerfile: "FROM scratch\nCOPY a /\n" })).toEqual([]);
+  });
+});
+
+describe("age", () => {
+  const os = (id: string, version: string): string => `ID=${id}\nVERSION_ID="${version}"\n`;
+  test.for<readonly [string, string, string, boolean]>([
+    ["debian", "10", "2026-01-01", true],
+    ["debian", "12", "2026-01-01", false],
+    ["debian", "12", "2028-06-30", false],
+    ["debian", "12", "2028-07-01", true],
+    ["alpine", "3.15.11", "2026-01-01", true],
+    ["ubuntu", "24.04", "2026-01-01", false],
+    ["rhel", "7.9", "2026-01-01", true],
+    ["wolfi", "20230201", "2026-01-01", false],
+    ["constructor", "name", "2026-01-01", false],
+    ["debian", "__proto__", "2026-01-01", false],
+  ])("%s %s on %s", async ([id, version, today, isOver]) => {
+    const found = await objects("supported-distribution", { os: os(id, version), today });
+    expect(found).toEqual(isOver ? [`${id} ${version}`] : []);
+  });
+  test("of an image, by its own word", async () => {
+    const built = (created: string) => ({ top: { created }, today: "2026-04-01" });
+    expect(await objects("recent-build", built("2026-01-01T00:00:00Z"))).toEqual([]);
+    expect(await ask("recent-build", built("2025-12-31T00:00:00Z"))).toMatchObject([
+      { object: "created", amount: 91 },
+    ]);
+    expect(
+      await objects("recent-build", { ...built("2025-12-31T00:00:00Z"), options: { days: 91 } }),
+    ).toEqual([]);
+    expect(await objects("recent-build", built("1970-01-01T00:00:00Z"))).toEqual(["created"]);
+    expect(await objects("recent-build", {})).toEqual(["created"]);
+  });
+});
+
+describe("names", () => {
+  test("no-latest-tag finds latest, given or implied", async () => {
+    const tags = [
+      "app:latest",
+      "reg.example:5000/app",
+      "reg.example/app:1",
+      `reg.example/app@sha256:${"a".repeat(64)}`,
+    ];
+    const path = onDisk(dockerArchive({ layers: [{ tar: tar(file("a", "x")) }] }, tags));
+    const rule = IMAGE_RULES.rules.find(({ id }) => id === "no-latest-tag");
+    const image = toChecked(await factsOf(await readGood(path)), null, "2026-01-01");
+    expect([...(rule?.check(image, {}) ?? [])].map(({ object }) => object)).toEqual([
+      "app:latest",
+      "reg.example:5000/app",
+    ]);
+  });
+  test("labels that are missing or empty, each", async () => {
+    expect(
+      await objects("labels", { config: { Labels: { "org.opencontainers.image.source": " " } } }),
+    ).toEqual(["org.opencontainers.image.source", "org.opencontainers.image.revision"]);
+    expect(await objects("labels", { config: { Labels: { a: "1" } }, options: { required: ["a"] } })).toEqual(
+      [],
+    );
+  });
+});
+
+describe("places", () => {
+  const dockerfile = "FROM a\nENV DB_PASSWORD=hunter22\nRUN x\nUSER 0\n";
+  const history = ["base", "ENV DB_PASSWORD=hunter22", "RUN x", "USER 0"];
+  test("of configuration are its instructions; what is missing is missing in the stage", async () => {
+    expect(await placed("non-root-user", { dockerfile, history, config: { User: "0" } })).toEqual([
+      "Dockerfile:4",
+    ]);
+    expect(await placed("health-check", { dockerfile, history })).toEqual(["Dockerfile:1"]);
+    expect(
+      await placed("no-secrets", { dockerfile, history, config: { Env: ["DB_PASSWORD=hunter22"] } }),
+    ).toEqual(["Dockerfile:2", "Dockerfile:2"]);
+  });
+  test("never show the secret", async () => {
+    const line = "RUN |1 API_TOKEN=hunter2hunter2 /bin/sh -c sudo curl # buildkit";
+    for (const id of ["no-sudo-in-build", "no-secrets", "layer-size-limit"]) {
+      const found = await ask(id, { history: [line], options: { limit: 1 } });
+      expect(found.length).toBeGreaterThan(0);
+      expect(JSON.stringify(found)).not.toContain("hunter2");
+    }
+  });
+  test("that are not known are the Dockerfile as a whole", async () => {
+    const found = await placed("layer-size-limit", {
+      dockerfile: "FROM a\nRUN y\n",
+      history: ["RUN z"],
+      options: { limit: 1 },
+    });
+    expect(found).toEqual(["Dockerfile:0"]);
+  });
+});
