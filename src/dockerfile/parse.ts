@@ -3,8 +3,9 @@
  * Dockerfile would put findings on wrong lines. Never follows a path, never fetches what `# syntax=` names.
  */
 import type { Place } from "../gate/rule.ts";
+import { printable } from "../printable.ts";
 import type { Checked, Problem } from "../problems.ts";
-import { MAX_PROBLEMS, oneLine } from "../profile/report.ts";
+import { MAX_PROBLEMS } from "../profile/report.ts";
 import { type Dockerfile, type Expanded, type Instruction, isKeyword, type Stage } from "./dockerfile.ts";
 import { expand, knownText, type Scope } from "./expand.ts";
 import { type Piece, splitDockerfile } from "./split.ts";
@@ -18,7 +19,7 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
     if (problems.length >= MAX_PROBLEMS) return;
     const where = { kind: "profile", file, pointer: "", line, column: line === 0 ? 0 : 1 } as const;
     const more = hint === undefined ? {} : { hint };
-    problems.push({ kind: "dockerfile-invalid", where, pointer: "", message: oneLine(message), ...more });
+    problems.push({ kind: "dockerfile-invalid", where, pointer: "", message: printable(message), ...more });
   };
   const text = decode(bytes);
   if (text === null) {
