@@ -55,7 +55,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
     ({ subject, detail }) => `${subject} can log in with ${detail === "" ? "/bin/sh" : detail}`,
   ),
   defineRule<CheckedImage, { limit: { type: "size"; about: string; default: number } }>({
-    id: "no-unreached-files",
+    id: "reached-programs",
     title: "Nearly every program and library is one that the entry point reaches",
     rationale:
       "What nothing starts is of use only to somebody who should not be there. Libraries that are loaded by name at run time are not seen: such programs are listed as unknown.",

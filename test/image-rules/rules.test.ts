@@ -143,7 +143,7 @@ const BREAKING: readonly Breaking[] = [
     ["ops"],
   ],
   [
-    "no-unreached-files",
+    "reached-programs",
     [[file("opt/big", Buffer.concat([ELF, Buffer.alloc(2 ** 24)]), run)]],
     {},
     ["unreached"],
@@ -207,7 +207,7 @@ describe("rules for images", () => {
   });
 
   test("say that reach is not the whole truth where it is not", async () => {
-    const rule = IMAGE_RULES.rules.find(({ id }) => id === "no-unreached-files");
+    const rule = IMAGE_RULES.rules.find(({ id }) => id === "reached-programs");
     const image = await facts([[file("usr/bin/dash", DASH, run), file("opt/other", ELF, run)]], {
       Entrypoint: ["/usr/bin/dash"],
     });
@@ -215,7 +215,7 @@ describe("rules for images", () => {
     expect(found?.message).toMatch(
       / are reached by nothing.*; 1 reached programs may reach more than can be seen$/,
     );
-    expect(ask("no-unreached-files", await facts([[]], { Entrypoint: [], Healthcheck: null }))).toEqual([
+    expect(ask("reached-programs", await facts([[]], { Entrypoint: [], Healthcheck: null }))).toEqual([
       "entry point",
     ]);
   });
@@ -260,8 +260,9 @@ describe("rules for images", () => {
       layout({ layers: [{ tar: tar(file("app", "#!/none\n", run), ...members) }], config: CONFIG }),
     );
     const opened = new Set(["/tool", "/data", "/elsewhere"]);
-    const judged = await factsOf(image, { runs: 1, opened, missed: ["some were lost"] });
-    const none = await factsOf(image);
+    const evidence = { runs: 1, opened, missed: ["some were lost"] };
+    const judged = toChecked(await factsOf(image, evidence), null, TODAY);
+    const none = toChecked(await factsOf(image), null, TODAY);
     const expected: readonly (readonly [string, readonly string[]])[] = [
       ["evidence-fits", ["missed", "/elsewhere"]],
       ["no-unreached-opens", ["/tool"]],
