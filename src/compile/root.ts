@@ -18,7 +18,7 @@ import {
 } from "../program/constants.ts";
 import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
-import { lockWrites } from "./kept-writes.ts";
+import { takeKeptWrites } from "./kept-writes.ts";
 import { checkRootDirectory, checkWriteDirectory } from "./layer-checks.ts";
 import {
   addReadOnlyLayer,
@@ -29,7 +29,7 @@ import {
   mountsBelow,
   systemLayers,
 } from "./layers.ts";
-import { isClosed, layersTranslate, needsTranslation, showHostTree, translateTree } from "./translate.ts";
+import { isClosed, layersTranslate, needsTranslation, translateTree } from "./translate.ts";
 import {
   closeMount,
   makeBeneath,
@@ -159,8 +159,7 @@ function openUpper(draft: Draft, decision: string, directory: string | null, siz
   }
   const fact = checkWriteDirectory(draft, directory);
   if (fact === null) return result("upper.clone");
-  lockWrites(draft, decision, fact);
-  const tree = showHostTree(draft, decision, "upper", fact, DATA);
+  const tree = takeKeptWrites(draft, decision, fact);
   stackOnRoot(draft, at, "upper.stack", tree);
   return tree;
 }

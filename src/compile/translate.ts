@@ -108,17 +108,18 @@ function overlayTranslated(
   return tree;
 }
 
-/** A detached clone of a host tree in which the payload is the owner that the source has. */
+/** A detached clone of a host tree in which the payload is the owner that the source has. `from`: what the monitor has open of it already. */
 export function translateTree(
   draft: Draft,
   decision: string,
   id: string,
   fact: PathFact,
   attributes: Attributes,
+  from?: Operand,
 ): Operand {
   const namespace = holdNamespace(draft, decision, fact.uid, fact.gid);
   const at = draft.phase("monitor.translate", decision);
-  const opened = openHostPath(draft, at, id, fact.real);
+  const opened = from ?? openHostPath(draft, at, id, fact.real);
   expectOwner(draft, decision, id, opened, fact);
   const tree = at.call(
     `${id}.clone`,

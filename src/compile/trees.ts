@@ -61,16 +61,21 @@ export function attributeNames({ readOnly, noExec, noDev }: Attributes): readonl
   return [readOnly ? "ro" : "rw", "nosuid", ...(noDev ? ["nodev"] : []), ...(noExec ? ["noexec"] : [])];
 }
 
-/** A detached clone of a host path and everything mounted below it; the attributes hold for all of it. */
+/**
+ * A detached clone of a host path and everything mounted below it; the attributes hold for all of it. `check`: steps that look at
+ * what was opened.
+ */
 export function cloneHostTree(
   draft: Draft,
   decision: string,
   id: string,
   path: string,
   attributes: Attributes,
+  check: (at: Listing, opened: Operand) => void = () => undefined,
 ): Operand {
   const at = draft.phase("init.sources", decision);
   const opened = openHostPath(draft, at, id, path);
+  check(at, opened);
   const tree = at.call(
     `${id}.clone`,
     "a private copy of the mount",
