@@ -42,7 +42,7 @@ export interface HostSummary {
   readonly seccomp: boolean;
   readonly libseccomp: string | null;
   readonly lsms: readonly string[];
-  readonly landlockAbi: number;
+  readonly landlockAbi: number | null;
   readonly capabilities: readonly string[];
   readonly cpus: number;
   /** Bytes. */

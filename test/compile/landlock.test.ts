@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { controlStatus } from "../../src/compile/index.ts";
 import { downgrade, isEmpty, type Ruleset } from "../../src/compile/landlock/ruleset.ts";
-import type { LaunchPlan } from "../../src/compile/plan.ts";
+import type { Decision, LaunchPlan } from "../../src/compile/plan.ts";
 import type { HostFacts } from "../../src/host/facts.ts";
 import { formatProblem, type Problem } from "../../src/problems.ts";
 import {
@@ -151,7 +151,10 @@ describe("ABI 1, which denies moving between directories always", () => {
 
 // ---- plans ----
 
-const onAbi = (landlockAbi: number): HostFacts => ({ ...recordedHost("debian-root-v1-hybrid"), landlockAbi });
+const onAbi = (landlockAbi: number | null): HostFacts => ({
+  ...recordedHost("debian-root-v1-hybrid"),
+  landlockAbi,
+});
 const NEWEST = onAbi(NEWEST_ABI);
 
 function planOf(request: Case): LaunchPlan {
@@ -348,6 +351,15 @@ describe("what a kernel does not have is decided, with a reason that names it", 
     expect(controlStatus(plan.decisions, "landlock")).toBe(total);
   });
 
+  test("a kernel that could not be asked is not said to have none", () => {
+    const { status, reason } = planOf({ host: onAbi(null) }).decisions.find(
+      ({ id }) => id === "landlock.fs",
+    ) as Decision;
+    expect([status, reason]).toEqual(["none", expect.stringMatching(/^the kernel could not be asked/)]);
+    const overrides = { "/landlock/net/connect_tcp": [443] };
+    expect(problemsOf({ host: onAbi(null), overrides })[0]?.message).toContain("could not be asked");
+  });
+
   test("records of denials are a decision of their own", () => {
     const statusOn = (abi: number) =>
       planOf({ host: onAbi(abi), overrides: { "/landlock/log": true } }).decisions.find(
@@ -399,6 +411,7 @@ function stepsOf(request: Case): readonly Exclude<Step, { kind: "label" }>[] {
 describe("the launcher", () => {
   test("makes no call about Landlock where there is none", () => {
     expect(stepsOf({ host: onAbi(0) })).toEqual([]);
+    expect(stepsOf({ host: onAbi(null) })).toEqual([]);
   });
 
   test.each(["strict", "standard", "build", "judge"])(

@@ -1,6 +1,6 @@
 /** Which Landlock there is: asked of the kernel, kept for this boot, and asked again when what is kept cannot be trusted. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -42,7 +42,7 @@ describe("what is kept", () => {
   });
 
   /** Another number in the place of the answer: seen when it was taken from the file. */
-  async function withForged(change: (text: string) => string): Promise<number> {
+  async function withForged(change: (text: string) => string): Promise<number | null> {
     const cache = cacheDirectory();
     await findLandlockAbi(ARCH, { cache });
     const file = join(cache, "landlock-abi");
@@ -82,6 +82,47 @@ describe("what is kept", () => {
     writeFileSync(file, right.replace(/\d+\n$/, "99\n"));
     expect(await findLandlockAbi(ARCH, { cache, renew: true })).toBe(askKernel(ARCH));
     expect(readFileSync(file, "utf8")).toBe(right);
+  });
+});
+
+describe("around a process of its own", () => {
+  const LIBRARY = new URL("../../dist/host/landlock.js", import.meta.url).href;
+  const FIND = `import { findLandlockAbi } from ${JSON.stringify(LIBRARY)};
+    console.log(await findLandlockAbi(${JSON.stringify(ARCH)}, { cache: process.argv[1] }));`;
+  /** Executes the rest of its arguments under one seccomp filter, which answers ENOSYS to the call of that number (0: to none). */
+  const FILTERED = `
+import ctypes, os, struct, sys
+def ins(code, jt, jf, k): return struct.pack("HBBI", code, jt, jf, k)
+program = ins(0x20, 0, 0, 0) + ins(0x15, 0, 1, int(sys.argv[1]) or 0xffff) + ins(6, 0, 0, 0x00050026) + ins(6, 0, 0, 0x7fff0000)
+held = ctypes.create_string_buffer(program)
+class Prog(ctypes.Structure): _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+prog = Prog(len(program) // 8, ctypes.cast(held, ctypes.c_void_p))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(prog), 0, 0): raise OSError(ctypes.get_errno(), "filter")
+os.execvp(sys.argv[2], sys.argv[2:])`;
+  const find = (cache: string, ...before: readonly string[]): string => {
+    const [program, ...args] = [...before, process.execPath, "--input-type=module", "-e", FIND, cache];
+    return execFileSync(program, args, { encoding: "utf8" }).trim();
+  };
+  const under = (cache: string, refused: number): string =>
+    find(cache, "python3", "-c", FILTERED, `${refused}`);
+
+  test("'no Landlock' under a filter is not kept: another filter may let the question through", (context) => {
+    need(context, has("/usr/bin/python3"), "python3 is not installed");
+    const cache = cacheDirectory();
+    expect(under(cache, 444)).toBe("0");
+    expect(under(cache, 0)).toBe(`${askKernel(ARCH)}`);
+    // Nor believed where it was kept by mistake.
+    const file = join(cache, "landlock-abi");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/\d+\n$/, "0\n"));
+    expect(under(cache, 0)).toBe(`${askKernel(ARCH)}`);
+  });
+
+  test("a kernel that cannot be asked has no answer, rather than no Landlock, and nothing is kept", () => {
+    const cache = cacheDirectory();
+    // No file can be written, so no program can be made.
+    expect(find(cache, "/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh")).toBe("null");
+    expect(readdirSync(cache)).toEqual([]);
   });
 });
 

@@ -23,13 +23,15 @@ export function restrictByLandlock(draft: Draft): void {
     });
     return;
   }
+  // What could not be asked for is not counted on.
+  const abi = draft.host.landlockAbi ?? 0;
   const derived = derivePlaces(draft);
   refuseEmptyPromises(draft, landlock, derived);
   const wanted = wantedRuleset(landlock, derived);
-  const downgraded = downgrade(wanted, draft.host.landlockAbi);
+  const downgraded = downgrade(wanted, abi);
   const decision = decide(draft, wanted, downgraded);
   refuseLostLists(draft, landlock, downgraded);
-  if (!isEmpty(downgraded.kept)) enforce(draft, decision, downgraded.kept);
+  if (!isEmpty(downgraded.kept)) enforce(draft, decision, downgraded.kept, abi);
 }
 
 /** One decision for each part that is wanted; gives the first. */
@@ -103,6 +105,8 @@ const SINCE: Readonly<Record<string, number>> = {
 /** What is missing, and which Linux has it. */
 function explain(draft: Draft, gone: readonly string[], status: Status): string {
   const { landlockAbi: abi } = draft.host;
+  if (abi === null)
+    return "the kernel could not be asked for its Landlock: a program of one system call did not run to its end";
   if (abi === 0)
     return "this kernel has no Landlock: older than 5.13, built without it, or it is not in the list of lsm=";
   if (status === "none" && gone.includes("execute"))

@@ -35,9 +35,10 @@ import type { PathRule, Ruleset } from "./ruleset.ts";
 /** struct landlock_path_beneath_attr, filled for one rule after the other. */
 const RULE = { buffer: "landlock.rule", size: 16 } as const;
 
-export function enforce(draft: Draft, decision: string, ruleset: Ruleset): void {
+/** `abi`: the kernel's, from 1. */
+export function enforce(draft: Draft, decision: string, ruleset: Ruleset, abi: number): void {
   const at = draft.phase("payload.landlock", decision);
-  const ruling = create(draft, at, ruleset);
+  const ruling = create(draft, at, ruleset, abi);
   if (ruleset.fs.length > 0) {
     draft.buffer(RULE.buffer, RULE.size);
     const root = at.call(
@@ -60,13 +61,13 @@ export function enforce(draft: Draft, decision: string, ruleset: Ruleset): void 
     );
   at.call("landlock.restrict", "from here on, and for all that comes of it", "landlock_restrict_self", [
     ruling,
-    restrictFlags(draft, ruleset),
+    restrictFlags(abi, ruleset),
   ]);
   if (canProve(ruleset)) prove(draft, at);
 }
 
-function create(draft: Draft, at: Listing, { fs, net, scoped }: Ruleset): Operand {
-  const size = rulesetAttrSize(draft.host.landlockAbi);
+function create(draft: Draft, at: Listing, { fs, net, scoped }: Ruleset, abi: number): Operand {
+  const size = rulesetAttrSize(abi);
   const attr = packed(
     [bitsOf(FS_RIGHTS, fs), 8],
     [bitsOf(NET_RIGHTS, net), 8],
@@ -77,7 +78,7 @@ function create(draft: Draft, at: Listing, { fs, net, scoped }: Ruleset): Operan
     "what is denied unless a rule grants it",
     "landlock_create_ruleset",
     [draft.bytes(attr, 8), size, 0],
-    { target: `Landlock ABI ${draft.host.landlockAbi}` },
+    { target: `Landlock ABI ${abi}` },
   );
 }
 
@@ -155,8 +156,8 @@ function addStreams(at: Listing, ruleset: Operand, { fs }: Ruleset): void {
 }
 
 /** The payload may make domains of its own, but not fill the host's audit log with them; nor does the proof below. */
-function restrictFlags({ host }: Draft, { log }: Ruleset): bigint {
-  if (host.landlockAbi < LOG_FLAGS_SINCE) return 0n;
+function restrictFlags(abi: number, { log }: Ruleset): bigint {
+  if (abi < LOG_FLAGS_SINCE) return 0n;
   return (
     LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF |
     LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF |
