@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { blockDevicePath, partitionMark } from "./compile/cgroup-limits.ts";
 import { foreignWrites } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
-import { labelsAsked, takesSelinuxModule } from "./compile/lsm/selinux-names.ts";
+import { domainAsked, labelsAsked, takesSelinuxModule } from "./compile/lsm/selinux-names.ts";
 import { writablePaths } from "./compile/own-places.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
@@ -17,7 +17,7 @@ import { probeInstallTree } from "./host/install-tree.ts";
 import { claimForWrites } from "./host/kept-writes.ts";
 import { probeOwnPlace } from "./host/own-places.ts";
 import { type Layers, probeCommand, probePaths } from "./host/request.ts";
-import { probeLabels } from "./host/selinux.ts";
+import { probeLabels, probePermissive } from "./host/selinux.ts";
 import { cacheDirectory } from "./kernel/private-directory.ts";
 import { PreparedCache, type PreparedParts, type ProfileBrief } from "./prepared-cache.ts";
 import { ProfileError, type Provenance, unwrap } from "./problems.ts";
@@ -143,7 +143,11 @@ export class Preparation {
     const { spec, selinuxDigest: digest } = this.brief;
     const { selinux } = this.host.lsm;
     if (!takesSelinuxModule(spec, selinux)) return null;
-    return { digest, known: probeLabels(labelsAsked(spec, selinux, digest)) };
+    return {
+      digest,
+      known: probeLabels(labelsAsked(spec, selinux, digest)),
+      permissive: probePermissive(domainAsked(spec, selinux, digest)),
+    };
   }
 }
 

@@ -31,7 +31,7 @@ export interface DoctorReport {
     readonly cgroups: string;
     readonly libseccomp: string | null;
     readonly lsms: readonly string[];
-    readonly landlockAbi: number;
+    readonly landlockAbi: number | null;
   };
   readonly examinations: readonly Examination[];
   /** Whether each built-in profile can run here, and the controls that stop it. */
@@ -246,7 +246,7 @@ function examineLsm({ lsm: { apparmor, selinux } }: HostFacts): Examination {
       };
     return {
       ...entry,
-      status: "partial",
+      status: "none",
       detail: "SELinux is permissive: it logs only",
       fix: "sudo setenforce 1",
     };
@@ -261,6 +261,15 @@ function examineLsm({ lsm: { apparmor, selinux } }: HostFacts): Examination {
 
 function examineLandlock({ landlockAbi: abi, kernel }: HostFacts): Examination {
   const entry = { control: "landlock", title: "Landlock" };
+  if (abi === null) {
+    return {
+      ...entry,
+      status: "none",
+      detail:
+        "the kernel could not be asked for its Landlock: a program of one system call did not run to its end",
+      fix: "see that a process can be started and memory be had, and ask again",
+    };
+  }
   if (abi === 0) {
     return {
       ...entry,

@@ -70,6 +70,8 @@ export interface SelinuxFacts {
   readonly label: string;
   /** The policy has levels and categories. */
   readonly mls: boolean;
+  /** The caller is in the first pid namespace: no process of this kernel has a pid that a live one here has. */
+  readonly initialPidNamespace: boolean;
 }
 
 export interface HostFacts {
@@ -111,8 +113,8 @@ export interface HostFacts {
   readonly lsms: readonly string[];
   /** The major security modules: the kernel labels processes by at most one of them. null: not active. */
   readonly lsm: { readonly apparmor: AppArmorFacts | null; readonly selinux: SelinuxFacts | null };
-  /** 0 when absent. */
-  readonly landlockAbi: number;
+  /** 0 when absent; null when the kernel could not be asked. */
+  readonly landlockAbi: number | null;
   /** Highest online CPU count, for messages and cpuset checks. */
   readonly cpus: number;
   /** Bytes. */
@@ -161,6 +163,8 @@ export interface SelinuxLabels {
   readonly digest: string;
   /** Whether each label is valid; null where the caller may not ask. */
   readonly known: Readonly<Record<string, boolean | null>>;
+  /** Whether the policy only logs what it would refuse the payload's domain (semanage-permissive(8)); null where the caller may not ask. */
+  readonly permissive: boolean | null;
 }
 
 /** A place of the tool's own that a payload must not write to. */

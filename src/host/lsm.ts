@@ -76,5 +76,9 @@ function probeSelinux(files: HostFiles): SelinuxFacts | null {
     mode: enforce === "1" ? "enforcing" : "permissive",
     label,
     mls: files.read("/sys/fs/selinux/mls")?.trim() === "1",
+    initialPidNamespace: files.link("/proc/self/ns/pid") === INITIAL_PID_NAMESPACE,
   };
 }
+
+/** PROC_PID_INIT_INO of linux/proc_ns.h. */
+const INITIAL_PID_NAMESPACE = "pid:[4026531836]";

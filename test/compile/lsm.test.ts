@@ -154,13 +154,23 @@ describe("a label that is named", () => {
       "/lsm/mountLabel": "system_u:object_r:tool_file_t:s0:c1,c2",
     };
     expect(written({ host: SELINUX, overrides: named })).toContain("system_u:system_r:tool_t:s0:c1,c2");
-    expect(decisionOf({ host: SELINUX, overrides: named })).toMatchObject({ status: "full" });
+    const policy = { digest: "", known: {}, permissive: false };
+    expect(decisionOf({ host: SELINUX, overrides: named, selinux: policy })).toMatchObject({
+      status: "full",
+    });
+    expect(
+      decisionOf({ host: SELINUX, overrides: named, selinux: { ...policy, permissive: true } }),
+    ).toMatchObject({ status: "none" });
     const host = recordedHost(SELINUX);
     const { selinux } = host.lsm;
     const permissive = selinux === null ? null : { ...selinux, mode: "permissive" as const };
     expect(
-      decisionOf({ host: { ...host, lsm: { apparmor: null, selinux: permissive } }, overrides: named }),
-    ).toMatchObject({ status: "partial" });
+      decisionOf({
+        host: { ...host, lsm: { apparmor: null, selinux: permissive } },
+        overrides: named,
+        selinux: policy,
+      }),
+    ).toMatchObject({ status: "none" });
   });
 
   test("is asked for before any descriptor is dropped, and before the filter", () => {

@@ -17,6 +17,7 @@ const SELINUX: Tree = {
   "/proc/self/attr/current": "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023\0",
   "/sys/fs/selinux/enforce": "1",
   "/sys/fs/selinux/mls": "1",
+  "/proc/self/ns/pid": { link: "pid:[4026531836]" },
 };
 
 const apparmor = (change: Tree = {}, caller = ROOT): HostFacts["lsm"]["apparmor"] =>
@@ -76,8 +77,11 @@ describe("SELinux", () => {
       mode: "enforcing",
       label: "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023",
       mls: true,
+      initialPidNamespace: true,
     });
     expect(selinux({ "/sys/fs/selinux/enforce": "0" })?.mode).toBe("permissive");
+    expect(selinux({ "/proc/self/ns/pid": { link: "pid:[4026532201]" } })?.initialPidNamespace).toBe(false);
+    expect(selinux({ "/proc/self/ns/pid": {} })?.initialPidNamespace).toBe(false);
   });
 
   test("hidden files are no SELinux", () => {

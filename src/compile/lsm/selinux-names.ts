@@ -67,6 +67,11 @@ export function labelsAsked(
   return selinuxLabel === null ? [...named, ...Object.values(ownLabels(spec, facts, digest))] : named;
 }
 
+/** The label whose domain is asked about: the payload's, whatever its categories will be. */
+export function domainAsked(spec: Pick<Spec, "name" | "lsm">, facts: SelinuxFacts, digest: string): string {
+  return spec.lsm.selinuxLabel ?? ownLabels(spec, facts, digest).payload;
+}
+
 /** Whether SELinux is active here and this profile would take it, under labels of its own module. */
 export function takesSelinuxModule(
   { lsm }: Pick<Spec, "lsm">,

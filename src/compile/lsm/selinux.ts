@@ -8,7 +8,7 @@ import type { SelinuxFacts } from "../../host/facts.ts";
 import type { Status } from "../../profile/spec.ts";
 import type { Draft } from "../draft.ts";
 import { type Label, lacksProc, setLabelOnExec } from "./label.ts";
-import { moduleState, payloadLabel } from "./selinux-labels.ts";
+import { type ModuleState, moduleState, payloadLabel } from "./selinux-labels.ts";
 import { moduleName } from "./selinux-names.ts";
 
 /** False where the host has no SELinux. Else the decision is made, and the steps are in place. */
@@ -72,16 +72,25 @@ function enterModule(draft: Draft, facts: SelinuxFacts): void {
     ...(state.loaded === "others"
       ? [`the loaded module ${moduleName(name)} has other rules than this profile now: ${howToLoad(name)}`]
       : []),
-    ...(state.apart
-      ? []
-      : [
-          `${facts.mls ? "the caller's SELinux user" : "the loaded policy"} has no categories, so the label does not keep sandboxes apart`,
-        ]),
+    ...notApart(facts, state),
   ];
   const label = payloadLabel(draft, state);
   const shown =
     typeof label === "string" ? label : `${moduleName(name)}.payload, with three categories of its own`;
   enter(draft, facts, label, shown, "/lsm/type", weaker);
+}
+
+/** Why sandboxes that run at the same time may have equal categories; []: they cannot. */
+function notApart(facts: SelinuxFacts, { apart }: ModuleState): readonly string[] {
+  if (!apart)
+    return [
+      `${facts.mls ? "the caller's SELinux user" : "the loaded policy"} has no categories, so the label does not keep sandboxes apart`,
+    ];
+  if (!facts.initialPidNamespace)
+    return [
+      "categories come from pids, and this is not the first pid namespace: a sandbox of another one may have the same",
+    ];
+  return [];
 }
 
 function enter(
@@ -92,11 +101,24 @@ function enter(
   pointer: string,
   weaker: readonly string[],
 ): void {
+  const permissive = draft.request.selinux?.permissive ?? null;
+  // What refuses nothing holds nothing, whatever else is in order.
+  const idle =
+    mode === "permissive"
+      ? ["SELinux is permissive: it logs what it would refuse"]
+      : permissive === true
+        ? [
+            `the loaded policy has made this domain permissive: it logs what it would refuse (semanage permissive -l lists such domains)`,
+          ]
+        : [];
   const reasons = [
-    ...(mode === "enforcing" ? [] : ["SELinux is permissive: it logs what it would refuse"]),
+    ...idle,
+    ...(permissive === null
+      ? ["whether its domain is permissive cannot be asked: /sys/fs/selinux/access is not open to the caller"]
+      : []),
     ...weaker,
   ];
-  const status: Status = reasons.length === 0 ? "full" : "partial";
+  const status: Status = idle.length > 0 ? "none" : reasons.length === 0 ? "full" : "partial";
   const decision = draft.decide({
     id: "lsm",
     control: "lsm",

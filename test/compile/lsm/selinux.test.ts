@@ -14,7 +14,10 @@ function fedora(changes: Partial<SelinuxFacts> = {}): HostFacts {
   const host = recordedHost("fedora-root-selinux");
   return {
     ...host,
-    lsm: { apparmor: null, selinux: { mode: "enforcing", label: LABEL, mls: true, ...changes } },
+    lsm: {
+      apparmor: null,
+      selinux: { mode: "enforcing", label: LABEL, mls: true, initialPidNamespace: true, ...changes },
+    },
   };
 }
 
@@ -28,6 +31,7 @@ function policy(known: RegExp | null, host: HostFacts, lsm = {}): NonNullable<Re
   return {
     digest: DIGEST,
     known: Object.fromEntries(asked.map((label) => [label, known === null ? null : known.test(label)])),
+    permissive: false,
   };
 }
 
@@ -149,7 +153,12 @@ describe("where the profile's module is loaded", () => {
         DIGEST,
       ).map((label) => [label, true]),
     );
-    const plan = planOf({ host, profile: "build", paths, selinux: { digest: DIGEST, known } });
+    const plan = planOf({
+      host,
+      profile: "build",
+      paths,
+      selinux: { digest: DIGEST, known, permissive: false },
+    });
     expect(made(plan, 1)["label.payload"]).toBe(
       "unconfined_u:unconfined_r:sandbox_build.payload:s0-s0:c1,c256,c512",
     );
@@ -169,10 +178,38 @@ describe("where the profile's module is loaded", () => {
 });
 
 describe("what is less than it could be is said", () => {
-  it("permissive: partial", () => {
+  it("permissive, the host or this domain alone: none, though the label is set; and refused where more is required", () => {
+    const host = fedora();
+    const domain = { ...policy(/./, host), permissive: true };
     expect(decision(strict(/./, { facts: { mode: "permissive" } }))).toMatchObject({
-      status: "partial",
+      status: "none",
       reason: "SELinux is permissive: it logs what it would refuse",
+      check: { kind: "label" },
+    });
+    expect(decision(strict(/./, { selinux: domain }))).toMatchObject({
+      status: "none",
+      reason: expect.stringContaining("has made this domain permissive"),
+      check: { kind: "label" },
+    });
+    const refused = planFor({ host, selinux: domain, overrides: { "/require/lsm": "partial" } });
+    expect(refused.ok ? [] : refused.problems).toMatchObject([
+      { kind: "host-cannot", pointer: "/require/lsm" },
+    ]);
+  });
+
+  it("a domain that nobody may ask about is not taken for one that is enforced", () => {
+    expect(decision(strict(/./, { selinux: { ...policy(/./, fedora()), permissive: null } }))).toMatchObject({
+      status: "partial",
+      reason: expect.stringContaining("/sys/fs/selinux/access is not open to the caller"),
+    });
+  });
+
+  it("a pid namespace of many, whose pids and so categories another may have too: partial", () => {
+    expect(decision(strict(/./, { facts: { initialPidNamespace: false } }))).toMatchObject({
+      status: "partial",
+      reason:
+        "categories come from pids, and this is not the first pid namespace: a sandbox of another one may have the same",
+      check: { from: "label.payload" },
     });
   });
 

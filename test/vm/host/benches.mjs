@@ -20,6 +20,7 @@
  * @property {boolean} foreign - Nothing of the machine that boots it runs there: no Node, so no vitest.
  * @property {readonly string[]} packages - Debian packages of the root image.
  * @property {string} [policyModules] - The root image has Debian's SELinux policy, with the CIL modules of this directory.
+ * @property {string} [permissiveModule] - and with that of \`strict\` once more, under this name and permissive.
  */
 
 const words = (text) => text.trim().split(/\s+/);
@@ -52,6 +53,7 @@ export const MACHINES = {
       ...words("selinux-policy-default selinux-utils policycoreutils secilc checkpolicy"),
     ],
     policyModules: "test/golden/selinux",
+    permissiveModule: "lenient",
   },
   arm64: {
     architecture: "arm64",

@@ -126,11 +126,11 @@ const DRIVERS = ["net/dummy.ko", "net/veth.ko", "net/tun.ko", "block/loop.ko"];
  */
 export function rootImage(cache, machine, kernel) {
   const files = resolvePackages(cache, machine.architecture, machine.packages);
-  const modules = machine.policyModules === undefined ? [] : cilFiles(join(PROJECT, machine.policyModules));
+  const modules = policyModules(machine);
   const recipe = [
-    ...["image.mjs", "packages.mjs", "selinux.mjs"].map((name) => join(HERE, name)),
-    ...modules,
-  ].map((path) => readFileSync(path, "utf8"));
+    ...["image.mjs", "packages.mjs", "selinux.mjs"].map((name) => readFileSync(join(HERE, name), "utf8")),
+    modules,
+  ];
   const lock = readFileSync(join(PROJECT, "package-lock.json"), "utf8");
   const key = createHash("sha256")
     .update(JSON.stringify([machine, files, kernel.release, process.version, lock, recipe]))
@@ -165,11 +165,21 @@ export function rootImage(cache, machine, kernel) {
   return image;
 }
 
-function cilFiles(directory) {
-  return readdirSync(directory)
-    .filter((name) => name.endsWith(".cil"))
-    .toSorted()
-    .map((name) => join(directory, name));
+/** CIL modules of a machine's policy, by file name: semodule takes a minute and a half in a guest, so what tests need is there at boot. */
+function policyModules({ policyModules: directory, permissiveModule }) {
+  if (directory === undefined) return {};
+  const modules = Object.fromEntries(
+    readdirSync(join(PROJECT, directory))
+      .filter((name) => name.endsWith(".cil"))
+      .toSorted()
+      .map((name) => [name, readFileSync(join(PROJECT, directory, name), "utf8")]),
+  );
+  const command = [join(PROJECT, "dist/bin/sandbox.cjs"), "profile", "export", "strict", "--to", "selinux"];
+  const text = execFileSync(process.execPath, [...command, "--set", `/name="${permissiveModule}"`], {
+    encoding: "utf8",
+  });
+  const permissive = `(typepermissive sandbox_${permissiveModule}.payload)\n`;
+  return { ...modules, [`sandbox_${permissiveModule}.cil`]: text + permissive };
 }
 
 /** root; nobody, who has no subordinate ids; and a person, who has. */

@@ -3,8 +3,8 @@
  * setfiles(8) do on a running machine, done here without one. Needs no privilege: labels are computed by the tree's own
  * tools and written into the image as extended attributes, which only root could set on files.
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Where Debian keeps the modules of its policy. */
 const SHIPPED = "/usr/share/selinux/default";
@@ -13,7 +13,7 @@ const SHIPPED = "/usr/share/selinux/default";
  * Compiles all of Debian's modules and ours into the policy that the guest loads. Permissive until the guest's own init has
  * become what a person who logs in is; guest/boot then enforces.
  * @param {string} tree
- * @param {readonly string[]} modules - paths of CIL modules.
+ * @param {Readonly<Record<string, string>>} modules - CIL modules by file name.
  * @param {(command: string, args: readonly string[]) => string} asRoot
  */
 export function installPolicy(tree, modules, asRoot) {
@@ -28,12 +28,11 @@ export function installPolicy(tree, modules, asRoot) {
     shipped.map((name) => `${SHIPPED}/${name}.pp.bz2`),
     asRoot,
   );
-  if (modules.length === 0) return;
-  for (const path of modules) copyFileSync(path, join(tree, "root/modules", basename(path)));
+  for (const [name, text] of Object.entries(modules)) writeFileSync(join(tree, "root/modules", name), text);
   install(
     tree,
     "400",
-    readdirSync(join(tree, "root/modules")).map((name) => `/root/modules/${name}`),
+    Object.keys(modules).map((name) => `/root/modules/${name}`),
     asRoot,
   );
 }

@@ -19,6 +19,7 @@ import {
   tool,
   USERS,
   type User,
+  written,
 } from "../../../live/harness.ts";
 
 // On the disk: this kernel translates no owners on tmpfs, where /tmp is.
@@ -46,6 +47,7 @@ const lsmOf = ({ audit }: SandboxRan) => {
 
 /** The same profile without the label: what still fails then is not SELinux's doing. */
 const UNLABELLED = ["--set", '/lsm/type="none"'];
+const LABEL_OF_ITSELF = ["/bin/sh", "-c", "tr -d '\\0' < /proc/self/attr/current"];
 const LABEL = /^unconfined_u:unconfined_r:sandbox_strict\.payload:s0:c\d+,c\d+,c\d+$/;
 
 describe.each(USERS)("strict, as %s", (user) => {
@@ -222,13 +224,58 @@ it("labels that the profile names are used as they are; unknown ones are refused
   expect(unknown.stderr).toContain("the loaded SELinux policy does not know the label a_u:b_r:c_t:s0");
 });
 
-it("a permissive host is partial", async () => {
+it("a permissive host has a label that holds nothing, and the decision says none", async () => {
   execFileSync("setenforce", ["0"]);
   try {
     const ran = await run("root", ["/bin/true"]);
     expect(ran).toMatchObject({ code: 0 });
-    expect(lsmOf(ran)).toMatchObject({ status: "partial", matches: true });
+    expect(lsmOf(ran)).toMatchObject({ status: "none", matches: true });
   } finally {
     execFileSync("setenforce", ["1"]);
+  }
+});
+
+it("a domain that the policy made permissive by itself is refused nothing, the decision says none, and it is refused where it is required", async () => {
+  const shown = join(scratch("root"), "shown");
+  mkdirSync(shown);
+  writeFileSync(join(shown, "log"), "secret\n");
+  execFileSync("chmod", ["-R", "a+rX", join(shown, "..")]);
+  execFileSync("chcon", ["-R", "-t", "var_log_t", shown]);
+  const lenient = ["--set", '/name="lenient"'];
+  const own = await run("root", ["/bin/true"], { flags: lenient });
+  expect(own).toMatchObject({ code: 0 });
+  expect(lsmOf(own)).toMatchObject({ status: "none", matches: true });
+  expect(lsmOf(own).reason).toMatch(/^the loaded policy has made this domain permissive/);
+  const flags = ["--bind", `${shown}:/shown`];
+  // The same rules, but for that one word: what they refuse there, they let through here.
+  const held = await run("root", ["/bin/cat", "/shown/log"], { flags });
+  expect(held).toMatchObject({ code: 1, stderr: "/bin/cat: /shown/log: Permission denied\n" });
+  const passed = await run("root", ["/bin/cat", "/shown/log"], { flags: [...flags, ...lenient] });
+  expect(passed).toMatchObject({ code: 0, stdout: "secret\n" });
+  const named = ["--set", '/lsm/selinuxLabel="unconfined_u:unconfined_r:sandbox_lenient.payload:s0"'];
+  for (const refused of [lenient, named]) {
+    const ran = await run("user", ["/bin/true"], { flags: [...refused, "--set", '/require/lsm="partial"'] });
+    expect(ran).toMatchObject({ code: 125, stdout: "" });
+    expect(ran.stderr).toContain("the loaded policy has made this domain permissive");
+  }
+});
+
+it("in another pid namespace, where monitors may have equal pids and labels, the decision is partial", async () => {
+  const labels = await Promise.all(
+    [1, 2].map(async () => {
+      const directory = scratch("root");
+      // The same pids are given in both, one after the other.
+      const argv = sandboxArgv("root", directory, LABEL_OF_ITSELF, cached("root"));
+      const own = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--", ...argv];
+      return { ...(await finish(start(own, { ...cached("root"), directory }))), ...written(directory) };
+    }),
+  );
+  for (const ran of labels) {
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(LABEL) });
+    const decision = ran.audit.find(({ kind, id }) => kind === "decision" && id === "lsm");
+    expect(decision).toMatchObject({
+      status: "partial",
+      reason: expect.stringContaining("not the first pid namespace"),
+    });
   }
 });
