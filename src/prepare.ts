@@ -42,6 +42,8 @@ export class Preparation {
   readonly mode: Mode;
   readonly cwd: string;
   readonly #options: PreparationOptions;
+  /** As it was asked for: see PreparationOptions. */
+  readonly cacheOption: string | null | undefined;
   readonly #stages: () => Promise<Stages>;
   readonly #cache: PreparedCache | null;
   readonly #key: string;
@@ -57,6 +59,7 @@ export class Preparation {
     this.host = options.host;
     this.mode = options.mode;
     this.cwd = options.request.cwd;
+    this.cacheOption = options.cache;
     this.#stages = stages;
     this.#cache = cache;
     this.#key = key;

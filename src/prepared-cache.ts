@@ -11,7 +11,7 @@ import { hash } from "node:crypto";
 import { resolve } from "node:path";
 import { BUILD_ID } from "./build-id.ts";
 import type { HostFacts, RequestFacts } from "./host/facts.ts";
-import { cacheDirectory, readPrivate, writePrivate } from "./kernel/private-directory.ts";
+import { cachePlace, readPrivate, writePrivate } from "./kernel/private-directory.ts";
 import { type LaunchSheet, sheetFromJson, sheetToJson } from "./launch/sheet.ts";
 import type { Provenance } from "./problems.ts";
 import { builtinDirectory } from "./profile/files.ts";
@@ -53,9 +53,8 @@ export class PreparedCache {
 
   /** In a directory; by default in our own, but then for built code only, which knows what it was built from. */
   static open(directory: string | null | undefined): PreparedCache | null {
-    if (directory === null || (directory === undefined && BUILD_ID === null)) return null;
-    const chosen = directory ?? cacheDirectory();
-    return chosen === null ? null : new PreparedCache(chosen);
+    const place = cachePlace(directory);
+    return place === null ? null : new PreparedCache(place);
   }
 
   /** The name of what a request for a profile becomes on a host. */

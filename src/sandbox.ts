@@ -337,7 +337,7 @@ class PreparedSandbox implements Sandbox {
     if (policy === null) return () => undefined;
     const where = decisions.find(({ id }) => id === "lsm")?.provenance ?? { kind: "default" };
     try {
-      return usePolicy({ policy, host: this.#preparation.host, where });
+      return usePolicy({ policy, host: this.#preparation.host, where, cache: this.#preparation.cacheOption });
     } catch (error) {
       failed();
       throw error;

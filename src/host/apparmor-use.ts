@@ -7,8 +7,10 @@
  */
 import { existsSync, mkdirSync, readlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { acquireLock, isDead, parseOwner, withLock } from "../audit/lock.ts";
+import { cachePlace } from "../kernel/private-directory.ts";
 import { ProfileError, type Provenance } from "../problems.ts";
-import { isHeldBy, loadedPolicies, loadPolicy, names, PATIENCE, removePolicy } from "./apparmor.ts";
+import { isHeldBy, loadedPolicies, loadPolicy, names, removePolicy } from "./apparmor.ts";
+import { PATIENCE } from "./apparmor-compiled.ts";
 import type { HostFacts } from "./facts.ts";
 
 const DIRECTORY = "/run/sandbox/apparmor";
@@ -21,6 +23,8 @@ export interface PolicyUse {
   readonly policy: { readonly name: string; readonly text: string };
   readonly host: HostFacts;
   readonly where: Provenance;
+  /** Directory for what was compiled; null: none; undefined: our own. */
+  readonly cache: string | null | undefined;
 }
 
 /** Have a policy loaded until the function that is returned is called. Throws ProfileError when it cannot be loaded. */
@@ -62,10 +66,13 @@ const loadedMark = (name: string): string => `${DIRECTORY}/${name}${LOADED}`;
 const locked = <T>(name: string, work: () => T): T =>
   withLock(`${DIRECTORY}/${name}.lock`, work, { timeout: PATIENCE + 10_000 });
 
-function load({ policy, host, where }: PolicyUse): void {
+function load({ policy, host, where, cache }: PolicyUse): void {
   if (loadedPolicies().includes(policy.name)) return;
   const parser = host.lsm.apparmor?.parser ?? null;
-  const refused = parser === null ? "apparmor_parser is not installed" : loadPolicy(parser, policy);
+  const refused =
+    parser === null
+      ? "apparmor_parser is not installed"
+      : loadPolicy({ ...policy, parser, cache: cachePlace(cache) });
   if (refused === null) {
     writeFileSync(loadedMark(policy.name), "");
     return;

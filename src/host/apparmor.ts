@@ -2,17 +2,14 @@
  * AppArmor policy of ours in the kernel: which is loaded, loading, removing. Takes text that the compiler wrote; touches no profile
  * whose name is not of our making. Root of the host only: `HostFacts.lsm.apparmor.load` says who can.
  */
-import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { type Compiling, compilePolicy, readCompiled } from "./apparmor-compiled.ts";
 import { errorCode } from "./files.ts";
 
 const INTERFACE = "/sys/kernel/security/apparmor";
 
 /** As `writeAppArmor` names them. */
 const OURS = /^(sandbox-[a-z0-9-]*-[0-9a-f]{12})\.\d+$/;
-
-/** Milliseconds; a profile of ours takes some ten. */
-export const PATIENCE = 30_000;
 
 /** Names of profiles of ours that are loaded: apparmorfs has a directory `NAME.NUMBER` for each. */
 export function loadedPolicies(): readonly string[] {
@@ -46,25 +43,31 @@ function labelOf(pid: string): string {
   }
 }
 
-/** Compile a profile and give it to the kernel; null when it is in force, else what the parser said. */
-export function loadPolicy(parser: string, { name, text }: { name: string; text: string }): string | null {
-  const child = spawnSync(parser, ["--replace", "--skip-cache", "--skip-read-cache", "--quiet"], {
-    input: text,
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-    cwd: "/",
-    stdio: ["pipe", "ignore", "pipe"],
-    timeout: PATIENCE,
-    killSignal: "SIGKILL",
-    encoding: "utf8",
-  });
-  if (child.error !== undefined) return child.error.message;
-  if (child.status !== 0) {
-    const said = child.stderr.trim().replaceAll(/\s*\n\s*/g, "; ");
-    return said === "" ? `${parser} ended with ${child.signal ?? `status ${child.status}`}` : said;
+/** Put a profile into the kernel, compiled by its parser or kept from then; null when it is in force, else what the parser or the kernel said. */
+export function loadPolicy({ name, ...from }: Compiling & { readonly name: string }): string | null {
+  const kept = readCompiled(from);
+  if (kept !== null && give(kept) === null && loadedPolicies().includes(name)) return null;
+  const binary = compilePolicy(from);
+  if (typeof binary === "string") return binary;
+  const refused = give(binary);
+  if (refused !== null) return `the kernel does not take what ${from.parser} made of it: ${refused}`;
+  return loadedPolicies().includes(name) ? null : `the kernel took it, and does not list ${name}`;
+}
+
+/** null: taken; else the errno's name. */
+function give(binary: Uint8Array): string | null {
+  const file = openSync(`${INTERFACE}/.replace`, "r+");
+  try {
+    // The kernel takes a whole profile in one write.
+    writeSync(file, binary);
+    return null;
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return code;
+  } finally {
+    closeSync(file);
   }
-  return loadedPolicies().includes(name)
-    ? null
-    : `${parser} reported success, and the kernel does not list ${name}`;
 }
 
 /** Take a profile out of the kernel. What still runs under it would become unconfined: only for what nobody uses. False: it was not there. */

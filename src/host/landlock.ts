@@ -6,8 +6,7 @@
  * launch. "No Landlock" would not be seen, and another filter of the same number may let the question through: under filters it is not kept.
  */
 import { readFileSync } from "node:fs";
-import { BUILD_ID } from "../build-id.ts";
-import { cacheDirectory, readPrivate, writePrivate } from "../kernel/private-directory.ts";
+import { cachePlace, readPrivate, writePrivate } from "../kernel/private-directory.ts";
 import type { Arch } from "./facts.ts";
 
 /**
@@ -18,7 +17,7 @@ export async function findLandlockAbi(
   arch: Arch,
   { cache, renew = false }: { readonly cache?: string | null | undefined; readonly renew?: boolean },
 ): Promise<number | null> {
-  const directory = cache ?? (cache === undefined && BUILD_ID !== null ? cacheDirectory() : null);
+  const directory = cachePlace(cache);
   const filters = countFilters();
   const circumstances = describeCircumstances(arch, filters);
   const lasts = (answer: number): boolean => answer > 0 || filters.startsWith(UNFILTERED);

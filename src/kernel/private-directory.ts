@@ -22,12 +22,18 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { cacheBase, type Environment } from "../base-directories.ts";
+import { BUILD_ID } from "../build-id.ts";
 
 /** /var/cache/sandbox for root, else `sandbox` in the XDG cache directory; null where there is none. */
 export function cacheDirectory(environment: Environment = process.env): string | null {
   if (process.geteuid?.() === 0) return "/var/cache/sandbox";
   const base = cacheBase(environment);
   return base === null ? null : join(base, "sandbox");
+}
+
+/** Where to keep what was made: in the directory named, nowhere (null), or in our own, but then for built code only, which knows what it was built from. */
+export function cachePlace(named: string | null | undefined): string | null {
+  return named ?? (named === undefined && BUILD_ID !== null ? cacheDirectory() : null);
 }
 
 /** The bytes of a file of at most `limit` bytes, or null when there is none that only we could have written. */

@@ -1,5 +1,6 @@
 /** The command on a kernel that enforces AppArmor: several processes, ordinary users, callers that are confined, and terminals. */
-import { existsSync, readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -59,6 +60,37 @@ describe("profiles of ours in the kernel", () => {
     expect(loaded()).toEqual([]);
     expect(existsSync("/run/sandbox/apparmor") ? readdirSync("/run/sandbox/apparmor") : []).toEqual([]);
   });
+});
+
+it("apparmor_parser compiles a profile once, and starts for it no more; what is damaged is compiled again", async () => {
+  const [parser, own] = ["/usr/sbin/apparmor_parser", "/usr/sbin/apparmor_parser.own"];
+  const [log, cache] = [join(scratch("root"), "started"), join(scratch("root"), "cache")];
+  const started = () => readFileSync(log, "utf8").length;
+  const run = async () => {
+    const made = await createSandbox({ audit: { file: null }, cache });
+    const { stdout } = await made.run(["/bin/cat", "/proc/self/attr/current"]);
+    made.close();
+    await new Promise(setImmediate);
+    expect(stdout).toMatch(/^sandbox-strict-[0-9a-f]{12} \(enforce\)\n$/);
+    expect(loaded()).toEqual([]);
+    return started();
+  };
+  renameSync(parser, own);
+  writeFileSync(log, "");
+  writeFileSync(parser, `#!/bin/sh\nprintf x >> ${log}\nexec ${own} "$@"\n`, { mode: 0o755 });
+  try {
+    expect([await run(), await run(), await run()]).toEqual([1, 1, 1]);
+    const [entry = ""] = readdirSync(cache).filter((name) => name.startsWith("apparmor-"));
+    // Whole by its digest, and nothing that the kernel takes: another program of the same owner wrote it.
+    const kept = readFileSync(join(cache, entry), "latin1");
+    const forged = `not a profile${"\0".repeat(200)}`;
+    const [magic, key] = kept.split(" ");
+    const digest = createHash("sha256").update(forged).digest("hex");
+    writeFileSync(join(cache, entry), `${magic} ${key} ${digest}\n${forged}`);
+    expect([await run(), await run()]).toEqual([2, 2]);
+  } finally {
+    renameSync(own, parser);
+  }
 });
 
 describe("run by who is confined", () => {
