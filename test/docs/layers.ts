@@ -94,6 +94,14 @@ export interface Row {
   /** True where the profile lets it happen: then no layer holds it. */
   readonly allowed?: (facts: Facts) => boolean;
   readonly held: Readonly<Partial<Record<Layer, (facts: Facts) => boolean>>>;
+  /**
+   * The same of what the modules' own compilers make of the policies: paths inside with what is done to them ("r", "w", "x"), and neverallow rules
+   * in CIL, in which X is the profile's block. Refused, every one of them, where the row names the layer, and not everywhere else.
+   */
+  readonly compiled?: {
+    readonly AppArmor?: readonly (readonly [path: string, access: "r" | "w" | "x"])[];
+    readonly SELinux?: string;
+  };
 }
 
 const always = (): boolean => true;
@@ -108,6 +116,15 @@ export const ROWS: readonly Row[] = [
   {
     control: "filesystem",
     what: "a file of the host that the root does not show is read",
+    compiled: {
+      AppArmor: [
+        ["/root/.ssh/id_rsa", "r"],
+        ["/home/someone/file", "r"],
+        ["/var/log/syslog", "r"],
+      ],
+      SELinux:
+        "(neverallow X.payload var_log_t (file (open))) (neverallow X.payload shadow_t (file (open read)))",
+    },
     held: {
       mounts: ({ spec }) => spec.namespaces.mount,
       ids: ({ spec }) => spec.identity.map === "auto",
@@ -119,17 +136,26 @@ export const ROWS: readonly Row[] = [
   {
     control: "filesystem",
     what: "a file of the host's system is changed",
+    compiled: {
+      AppArmor: [["/usr/bin/env", "w"]],
+      SELinux:
+        "(neverallow X.payload bin_t (file (append create link rename setattr unlink write))) (neverallow X.payload etc_t (file (append create link rename setattr unlink write)))",
+    },
     held: {
       mounts: ({ spec }) => spec.filesystem.root.type === "system",
       ids: ({ spec }) => spec.identity.map === "auto",
       Landlock: ({ everywhere }) => !everywhere("write_file"),
       AppArmor: ({ appArmor }) => !appArmor(WHOLE_ROOT_WRITTEN),
-      SELinux: ({ selinux }) => !selinux(/^\(allow payload system \(file .*\bwrite\b/),
+      SELinux: ({ selinux }) => !selinux(/^\(allow payload (system|passed) \(file .*\bwrite\b/),
     },
   },
   {
     control: "filesystem",
     what: "what was written is executed",
+    compiled: {
+      AppArmor: [["/tmp/program", "x"]],
+      SELinux: "(neverallow X.payload X.scratch (file (execute execute_no_trans)))",
+    },
     allowed: ({ spec }) => spec.filesystem.mounts.some((mount) => mount.type === "tmpfs" && !mount.noExec),
     held: {
       mounts: ({ spec }) =>
@@ -143,6 +169,10 @@ export const ROWS: readonly Row[] = [
   {
     control: "filesystem",
     what: "a device is made",
+    compiled: {
+      SELinux:
+        "(neverallow X.payload file_type (chr_file (create))) (neverallow X.payload file_type (blk_file (create)))",
+    },
     held: {
       mounts: always,
       capabilities: none,
@@ -159,6 +189,10 @@ export const ROWS: readonly Row[] = [
   {
     control: "filesystem",
     what: "standard input is opened again, for writing",
+    compiled: {
+      AppArmor: [["/home/someone/file", "w"]],
+      SELinux: "(neverallow X.payload user_home_t (file (open)))",
+    },
     held: {
       Landlock: inDomain,
       AppArmor: ({ appArmor }) => !appArmor(WHOLE_ROOT_WRITTEN),
@@ -169,6 +203,7 @@ export const ROWS: readonly Row[] = [
   {
     control: "filesystem",
     what: "something is mounted or unmounted",
+    compiled: { SELinux: "(neverallow X.payload filesystem_type (filesystem (mount remount unmount)))" },
     held: {
       capabilities: none,
       filter: ({ admits }) => !["mount", "umount2", "move_mount", "fsopen"].some((name) => admits(name)),
@@ -180,6 +215,10 @@ export const ROWS: readonly Row[] = [
   {
     control: "namespaces",
     what: "a process of the host is seen or signalled",
+    compiled: {
+      SELinux:
+        "(neverallow X.payload X.launcher (process (sigkill signal sigstop))) (neverallow X.payload init_t (process (sigkill signal sigstop)))",
+    },
     held: {
       namespaces: ({ spec }) => spec.namespaces.pid,
       ids: ({ spec }) => spec.identity.map === "auto",
@@ -192,6 +231,7 @@ export const ROWS: readonly Row[] = [
   {
     control: "namespaces",
     what: "pid 1 of the sandbox is signalled",
+    compiled: { SELinux: "(neverallow X.payload X.launcher (process (sigkill signal sigstop)))" },
     held: {
       Landlock: ({ scoped }) => scoped("signal"),
       AppArmor: ({ appArmor }) => appArmor(SIGNAL_OWN) && !appArmor(/^signal,/),
@@ -202,6 +242,7 @@ export const ROWS: readonly Row[] = [
   {
     control: "namespaces",
     what: "pid 1 of the sandbox is traced, or its memory read",
+    compiled: { SELinux: "(neverallow X.payload X.launcher (process (ptrace)))" },
     held: {
       launcher: ({ makes }) => makes("prctl"),
       filter: ({ admits }) => !admits("ptrace") && !admits("process_vm_readv"),
@@ -216,7 +257,7 @@ export const ROWS: readonly Row[] = [
     held: {
       filter: ({ admits }) => !admits("unshare", 0x1000_0000) && !admits("clone", 0x1000_0000),
       AppArmor: ({ appArmor }) => !appArmor(/^userns/),
-      SELinux: ({ selinux }) => !selinux(/user_namespace/),
+      // Not SELinux: a policy that does not know the class, and Debian's is one, lets it through.
     },
   },
   {
@@ -228,6 +269,7 @@ export const ROWS: readonly Row[] = [
   {
     control: "network",
     what: "an abstract socket of the host's is reached",
+    compiled: { SELinux: "(neverallow X.payload X.launcher (unix_stream_socket (connectto)))" },
     held: {
       namespaces: ({ spec }) => spec.namespaces.network,
       Landlock: ({ scoped }) => scoped("abstract_unix_socket"),
@@ -238,6 +280,10 @@ export const ROWS: readonly Row[] = [
   {
     control: "network",
     what: "a packet, crypto or vsock socket is made",
+    compiled: {
+      SELinux:
+        "(neverallow X.payload self (packet_socket (create))) (neverallow X.payload self (alg_socket (create))) (neverallow X.payload self (vsock_socket (create)))",
+    },
     held: {
       filter: ({ admits }) => ![17, 38, 40].some((family) => admits("socket", family)),
       AppArmor: ({ appArmor }) => !appArmor(/^network(,| (packet|alg|vsock)\b)/),
@@ -252,6 +298,10 @@ export const ROWS: readonly Row[] = [
   {
     control: "capabilities",
     what: "a capability is had",
+    compiled: {
+      SELinux:
+        "(neverallow X.payload self (cap_userns (chown dac_override net_admin sys_admin sys_ptrace))) (neverallow X.payload self (capability (chown dac_override net_admin sys_admin sys_ptrace)))",
+    },
     held: {
       capabilities: none,
       AppArmor: ({ appArmor }) => !appArmor(/^capability/),

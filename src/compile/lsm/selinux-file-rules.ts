@@ -10,6 +10,7 @@ import {
   READ_DIRECTORY,
   READ_FILE,
   READ_TREE,
+  showsSystem,
   type View,
   WRITE_TREE,
 } from "./selinux-view.ts";
@@ -26,7 +27,7 @@ export function root(view: View): readonly CilGroup[] {
       ],
     },
   ];
-  if (shown.type === "system" || shown.type === "closure") {
+  if (showsSystem(view)) {
     groups.push({
       comment: because(
         view,

@@ -1,7 +1,17 @@
 /** SELinux rules of a launch: types, who may start the payload and watch it, what keeps sandboxes apart, what is passed on. Pure. */
 import { allow, type CilGroup, optional } from "./cil.ts";
 import { CONTENT, PAYLOAD, SCRATCH } from "./selinux-names.ts";
-import { because, DEVICE, INHERITED, IPC, type View, WRITE_TREE } from "./selinux-view.ts";
+import {
+  because,
+  DEVICE,
+  INHERITED,
+  INHERITED_READ,
+  INHERITED_WRITE,
+  IPC,
+  showsSystem,
+  type View,
+  WRITE_TREE,
+} from "./selinux-view.ts";
 
 export function declare(): readonly CilGroup[] {
   return [
@@ -155,7 +165,11 @@ export function standardStreams(view: View): readonly CilGroup[] {
         }),
         "(typeattribute passed)",
         "(typeattributeset passed (and non_security_file_type non_auth_file_type))",
-        ...allow(PAYLOAD, "passed", { file: INHERITED, fifo_file: INHERITED }),
+        ...allow(PAYLOAD, "passed", { file: INHERITED_READ, fifo_file: INHERITED }),
+        // Rules add up: with leave to open a type for reading, leave to write what is passed would be leave to open it for writing.
+        "(typeattribute written)",
+        `(typeattributeset written ${showsSystem(view) ? "(and passed (not system))" : "(passed)"})`,
+        ...allow(PAYLOAD, "written", { file: INHERITED_WRITE }),
         "(typeattribute terminal)",
         "(typeattributeset terminal (or ptynode ttynode))",
         ...allow(PAYLOAD, "terminal", { chr_file: INHERITED }),

@@ -22,6 +22,8 @@ export const WRITE_FILE = "append create link rename setattr unlink write";
 export const EXECUTE = "entrypoint execute execute_no_trans";
 /** Through a descriptor that somebody else opened: no `open`. */
 export const INHERITED = "append getattr ioctl read write";
+export const INHERITED_READ = "getattr ioctl read";
+export const INHERITED_WRITE = "append write";
 export const DEVICE = "append getattr ioctl lock open read write";
 export const SOCKET =
   "accept append bind connect create getattr getopt ioctl listen read setattr setopt shutdown write";
@@ -41,3 +43,9 @@ export const WRITE_TREE = {
   fifo_file: `getattr ioctl lock open read ${WRITE_FILE}`,
   sock_file: `getattr open read ${WRITE_FILE}`,
 };
+
+/** Whether the root shows the host's own system files: types of the attribute `system`, which the payload may open. */
+export function showsSystem({ profile }: View): boolean {
+  const { type } = profile.spec.filesystem.root;
+  return type === "system" || type === "closure";
+}

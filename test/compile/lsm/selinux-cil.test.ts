@@ -65,6 +65,10 @@ const NEVER: Readonly<Record<string, readonly [rule: string, hole: string]>> = {
     "(neverallow X.payload X.content (file (append create link rename setattr unlink write)))",
     "(allow X.payload X.content (file (append)))",
   ],
+  "write the host's programs and settings, by itself or through a descriptor": [
+    "(neverallow X.payload bin_t (file (append write))) (neverallow X.payload etc_t (file (append write)))",
+    "(allow X.payload bin_t (file (append))) (allow X.payload etc_t (file (append)))",
+  ],
   "make names in it": [
     "(neverallow X.payload X.content (dir (add_name create remove_name rmdir write)))",
     "(allow X.payload X.content (dir (add_name)))",

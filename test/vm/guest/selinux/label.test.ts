@@ -8,6 +8,7 @@ import {
   cli,
   environment,
   finish,
+  giveTo,
   marker,
   processesWith,
   type RunOptions,
@@ -82,15 +83,27 @@ describe.each(USERS)("strict, as %s", (user) => {
     const shown = join(scratch(user), "shown");
     mkdirSync(shown);
     writeFileSync(join(shown, "log"), "secret\n");
+    writeFileSync(join(shown, "tool"), "tool\n");
     execFileSync("chmod", ["-R", "a+rX", join(shown, "..")]);
-    execFileSync("chcon", ["-R", "-t", "var_log_t", shown]);
-    const flags = ["--bind", `${shown}:/shown`];
-    const command = ["/bin/cat", "/shown/log"];
+    giveTo(user, shown);
+    giveTo(user, join(shown, "tool"));
+    execFileSync("chcon", ["-t", "usr_t", shown]);
+    execFileSync("chcon", ["-t", "var_log_t", join(shown, "log")]);
+    execFileSync("chcon", ["-t", "bin_t", join(shown, "tool")]);
+    // A program of the system's type may be read and run, and a file of any type be written that was opened by the caller: not both at once.
+    const command = [
+      "/bin/sh",
+      "-c",
+      "cat /shown/log; cat /shown/tool; echo more >> /shown/tool && echo written",
+    ];
+    const flags = ["--bind", `${shown}:/shown:rw`];
     const plain = await run(user, command, { flags: [...flags, ...UNLABELLED] });
-    expect(plain).toMatchObject({ code: 0, stdout: "secret\n" });
+    expect(plain).toMatchObject({ code: 0, stdout: "secret\ntool\nwritten\n" });
     const refused = await run(user, command, { flags });
-    const stderr = "/bin/cat: /shown/log: Permission denied\n";
-    expect(refused).toMatchObject({ code: 1, stdout: "", stderr });
+    expect(refused).toMatchObject({ stdout: "tool\nmore\n" });
+    expect(refused.stderr).toMatch(
+      /^cat: \/shown\/log: Permission denied\n.*: cannot create \/shown\/tool: Permission denied\n$/,
+    );
     // A flag changed the profile, so the loaded module is that of other rules, and the decision says so.
     expect(lsmOf(refused)).toMatchObject({ status: "partial", matches: true });
     expect(lsmOf(refused).reason).toContain("has other rules than this profile now");
