@@ -10,6 +10,7 @@ import {
   chownSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -197,6 +198,18 @@ export function as(user: User, argv: readonly string[]): readonly string[] {
   return isRoot && user === "user" ? ["setpriv", ...SETPRIV, ...argv] : argv;
 }
 
+/** Caches for each user that outlive a test: where compiling a profile takes many seconds. */
+const CACHES = process.env["SANDBOX_TEST_CACHES"];
+
+function cachesOf(directory: string): string {
+  if (CACHES === undefined) return join(directory, "cache");
+  const { uid, gid } = statSync(directory);
+  const own = join(CACHES, `${uid}`);
+  mkdirSync(own, { recursive: true });
+  chownSync(own, uid, gid);
+  return own;
+}
+
 /** A private environment: nothing of the test process but where programs are. */
 export function environment(
   directory: string,
@@ -207,7 +220,7 @@ export function environment(
     HOME: directory,
     TMPDIR: directory,
     XDG_STATE_HOME: join(directory, "state"),
-    XDG_CACHE_HOME: join(directory, "cache"),
+    XDG_CACHE_HOME: cachesOf(directory),
     XDG_CONFIG_HOME: join(directory, "config"),
     XDG_RUNTIME_DIR: join(directory, "run"),
     ...extra,

@@ -89,6 +89,14 @@ export const BENCHES = {
     tests: ["test/vm/guest/v2/"],
     limit: 900,
   },
+  live: {
+    machine: "amd64",
+    about: "the live tests of the first kernel, as they are, by root and by an ordinary user",
+    kernelArguments: ["security=apparmor"],
+    tests: words(`
+      test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours test/live/hostile-root test/live/terminal`),
+    limit: 900,
+  },
   apparmor: {
     machine: "amd64",
     about: "AppArmor is the host's LSM",
