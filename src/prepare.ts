@@ -42,8 +42,6 @@ export class Preparation {
   readonly mode: Mode;
   readonly cwd: string;
   readonly #options: PreparationOptions;
-  /** As it was asked for: see PreparationOptions. */
-  readonly cacheOption: string | null | undefined;
   readonly #stages: () => Promise<Stages>;
   readonly #cache: PreparedCache | null;
   readonly #key: string;
@@ -59,11 +57,15 @@ export class Preparation {
     this.host = options.host;
     this.mode = options.mode;
     this.cwd = options.request.cwd;
-    this.cacheOption = options.cache;
     this.#stages = stages;
     this.#cache = cache;
     this.#key = key;
     this.brief = brief;
+  }
+
+  /** As it was asked for: see PreparationOptions. */
+  get cacheOption(): string | null | undefined {
+    return this.#options.cache;
   }
 
   /** Rejects with ProfileError: every problem of the profile, and what it requires and this host cannot give. */
