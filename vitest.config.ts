@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -8,6 +9,8 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     pool: "forks",
+    // One for each processor. Left alone, vitest leaves one processor idle, and of two that is half: most tests wait for programs.
+    maxWorkers: availableParallelism(),
     reporters: ["default"],
   },
 });

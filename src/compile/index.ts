@@ -2,6 +2,7 @@
  * The policy compiler: resolved profile + host facts → launch plan. Pure: it never looks at the machine, and equal input gives
  * byte-identical output. One line per control, in the order in which the kernel will see them.
  */
+import type { HostFacts } from "../host/facts.ts";
 import type { Checked, Problem } from "../problems.ts";
 import { CONTROLS, type Control, type ResolvedProfile, STATUSES, type Status } from "../profile/spec.ts";
 import type { Program } from "../program/program.ts";
@@ -108,7 +109,7 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
           events: target.terminal.length > 0 ? EVENTS : null,
         },
         cgroups: draft.cgroups,
-        cgroupPrepare: draft.cgroups.some(({ version }) => version === 2) ? target.host.cgroup.prepare : null,
+        cgroupPrepare: planPreparation(draft),
         idRange:
           maps.kind === "claimed" ? { base: target.host.idBase ?? 0, size: RANGE_SIZE, slots: 4000 } : null,
         apparmor: draft.apparmor,
@@ -122,6 +123,17 @@ export function compile(profile: ResolvedProfile, target: Target): Checked<Launc
         maps.kind === "explicit" || maps.kind === "helpers" ? { uid: maps.uid, gid: maps.gid } : null,
     }),
   };
+}
+
+/**
+ * Of the controllers that could be handed on, those that this plan uses. Nobody needs one that no limit asks for, and cpuset cannot be had
+ * where somebody else's process is in the way: on kernels before 6.6 its move takes the right to set that process's affinity.
+ */
+function planPreparation({ cgroups, host }: Draft): HostFacts["cgroup"]["prepare"] {
+  const used = new Set(cgroups.flatMap(({ version, controllers }) => (version === 2 ? controllers : [])));
+  const { prepare } = host.cgroup;
+  const enable = prepare?.enable.filter((controller) => used.has(controller)) ?? [];
+  return prepare === null || enable.length === 0 ? null : { ...prepare, enable };
 }
 
 /** A launcher by itself keeps no log: what was decided was said when it was compiled. That is known, and no reason to refuse it. */

@@ -33,12 +33,15 @@ const prepared = new Set<string>();
 /**
  * Makes a delegated v2 directory able to hold limited children: controllers can be enabled for children only
  * when no process is left in the directory itself (cgroups(7), "no internal processes"), so all of them move
- * to a leaf first. Once per process; several at the same time do the same and meet no error.
+ * to a leaf first. Once per process and set of controllers; several at the same time do the same and meet no error.
  *
  * Throws CgroupPrepareError; EBUSY means that other processes are still in the directory.
  */
 export function prepareCgroup(plan: SupervisorPlan["cgroupPrepare"]): void {
-  if (plan === null || prepared.has(plan.subtreeControl)) return;
+  if (plan === null) return;
+  const enable = plan.enable.map((name) => `+${name}`).join(" ");
+  const done = `${plan.subtreeControl} ${enable}`;
+  if (prepared.has(done)) return;
   if (plan.leaf !== null) {
     try {
       mkdirSync(plan.leaf);
@@ -46,13 +49,12 @@ export function prepareCgroup(plan: SupervisorPlan["cgroupPrepare"]): void {
       if (errorCode(error) !== "EEXIST") throw new CgroupPrepareError(plan.leaf, error);
     }
   }
-  const enable = plan.enable.map((name) => `+${name}`).join(" ");
   for (let attempt = 1; ; attempt += 1) {
     // The shells and wrappers between the delegated scope and us sit in it as well.
     if (plan.leaf !== null)
       for (const pid of processesIn(dirname(plan.subtreeControl))) moveProcess(plan.leaf, pid);
     try {
-      if (plan.enable.length > 0) write(plan.subtreeControl, enable);
+      write(plan.subtreeControl, enable);
       break;
     } catch (error) {
       // A process that was moved may have had a child meanwhile, which is still here: it is moved in the next round.
@@ -60,7 +62,7 @@ export function prepareCgroup(plan: SupervisorPlan["cgroupPrepare"]): void {
       if (!crowded || attempt === PREPARE_ATTEMPTS) throw error;
     }
   }
-  prepared.add(plan.subtreeControl);
+  prepared.add(done);
 }
 
 const PREPARE_ATTEMPTS = 20;

@@ -109,6 +109,12 @@ const RULES: readonly Rule[] = [
   },
   {
     call: FILE,
+    errno: ["EPERM"],
+    about: /^cgroup\.prepare .*\/cgroup\.(procs|subtree_control)$/,
+    hint: "a process in that cgroup has privileges that you do not have, such as sudo or another set-user-id program, and you may give it no cpuset (sched_setaffinity(2)); end it, start the sandbox in a scope of its own, or do without `resources.cpuset`",
+  },
+  {
+    call: FILE,
     errno: ["EACCES", "EPERM", "EROFS"],
     about: /cgroup/,
     hint: "the cgroup is not yours to write; run under `systemd-run --user --scope -p Delegate=yes`, or see `sandbox doctor`",

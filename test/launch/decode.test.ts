@@ -310,6 +310,14 @@ describe("a hint", () => {
     [{ step: "init.spawn", call: "clone3", errno: "EAGAIN", target: "" }, /processes/],
     [{ step: "proc.mount", call: "fsmount", errno: "EPERM", target: "proc" }, /masked/],
     [{ step: "cgroup.memory.limit.write", call: "write", errno: "EACCES", target: "memory.max" }, /Delegate/],
+    [
+      { step: "cgroup.prepare", call: "write", errno: "EPERM", target: "/a/cgroup.subtree_control" },
+      /cpuset.*scope of its own/,
+    ],
+    [
+      { step: "cgroup.prepare", call: "write", errno: "EACCES", target: "/a/cgroup.subtree_control" },
+      /Delegate/,
+    ],
     [{ step: "ids.uid-map.write", call: "write", errno: "EPERM", target: "/proc/PID/uid_map" }, /subuid/],
     [{ step: "exec", call: "execve", errno: "ENOEXEC", target: "x" }, /#!/],
     [{ step: "label.set", call: "write", errno: "ENOENT", target: "exec tool" }, /apparmor_parser/],

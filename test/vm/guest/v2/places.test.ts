@@ -125,10 +125,44 @@ describe("an ordinary user whose own cgroup was delegated", () => {
     );
   });
 
+  it("divides such a scope beside a process of root's, which only a cpuset cannot be given", async () => {
+    const scope = makeCgroup("/people/manager/run-u9.scope");
+    for (const path of [dirname(scope), scope]) delegate(path, PERSON);
+    // As sudo leaves one in the scope that it was started in.
+    const privileged = spawn("/bin/sh", ["-c", `echo 0 > ${scope}/cgroup.procs; exec sleep 600`], {
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => privileged.once("close", resolve));
+    try {
+      expect(await eventually(() => readControl(scope, "cgroup.procs") !== "", 10_000)).toBe(true);
+      const at = worker(scope, PERSON);
+      const refused = await at.ask({ ...QUICK, values: { "/resources/cpuset": "0" } });
+      expect(refused.outcome.launchError).toMatchObject({
+        step: "cgroup.prepare",
+        errno: "EPERM",
+        target: `${scope}/cgroup.subtree_control`,
+        hint: expect.stringContaining("you may give it no cpuset"),
+      });
+      const answer = await at.ask(QUICK);
+      expect(answer.outcome).toMatchObject({ exitCode: 0, launchError: null });
+      allFull(answer);
+      await at.end();
+    } finally {
+      privileged.kill("SIGKILL");
+      await ended;
+      for (const each of workers) await each.end("SIGKILL");
+      removeCgroupTree(
+        "/people/manager/run-u9.scope/sandbox-supervisor",
+        "/people/manager/run-u9.scope",
+        "/people/manager",
+        "/people",
+      );
+    }
+  });
+
   it("divides such a scope while a shell in it starts one process after the other, and another run does the same", async () => {
     const scope = makeCgroup("/people/manager/run-u8.scope");
     for (const path of [dirname(scope), scope]) delegate(path, PERSON);
-    // The person's own: an ordinary user may not move what has more capabilities than they have (sched_setscheduler(2), for cpuset).
     const restless = spawn(
       "/bin/sh",
       [
