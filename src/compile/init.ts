@@ -3,7 +3,9 @@
  */
 import { buffer, load, result, value } from "../program/build.ts";
 import { ALL_DESCRIPTORS, O_CLOEXEC, TIOCSPGRP } from "../program/constants.ts";
+import type { Operand } from "../program/program.ts";
 import type { Draft } from "./draft.ts";
+import { keepsWrites, WRITES_MARK_STEP } from "./kept-writes.ts";
 import { EVENTS } from "./monitor.ts";
 import { readBack } from "./read-back.ts";
 
@@ -57,10 +59,21 @@ export function watchPayload(draft: Draft, decision: string): void {
 
   const wait = draft.phase("init.wait", decision);
   const events = draft.supervised && draft.target.terminal.length > 0;
-  if (events)
-    wait.call("events.keep", "the supervisor is told when the payload stops", "dup3", [EVENTS, 0, O_CLOEXEC]);
+  const kept: readonly (readonly [step: string, why: string, descriptor: Operand])[] = [
+    ...(events
+      ? ([["events.keep", "the supervisor is told when the payload stops", value(EVENTS)]] as const)
+      : []),
+    ...(keepsWrites(draft)
+      ? ([
+          ["writes.hold", "the lock outlives the monitor, as the payload may", result(WRITES_MARK_STEP)],
+        ] as const)
+      : []),
+  ];
+  // Moved to the lowest numbers, in an order in which none takes the place of one that is still needed.
+  for (const [to, [step, why, descriptor]] of kept.entries())
+    wait.call(step, why, "dup3", [descriptor, to, O_CLOEXEC]);
   wait.call("init.close", "what the payload closes is closed", "close_range", [
-    events ? 1 : 0,
+    kept.length,
     ALL_DESCRIPTORS,
     0,
   ]);

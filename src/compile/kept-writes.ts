@@ -1,6 +1,7 @@
 /**
  * A directory that keeps the writes belongs to one run at a time: the monitor checks the mark that makes it ours and holds a lock on it
- * (flock(2)) until it ends. The lock dies with its holder, and is the same for a supervised run and a launcher that runs by itself.
+ * (flock(2)) until it ends; init holds it too, so that a monitor that is killed does not let go of it before the payload is being killed.
+ * The lock dies with its holders, and is the same for a supervised run and a launcher that runs by itself.
  *
  * What is written to is what was locked: whoever may rename the directory could put another one in its place in between. So the monitor's
  * descriptor is used where that can be, and what init opens by the path again must be the same directory.
@@ -34,6 +35,11 @@ import { WRITES_LOCK_STEP } from "./foreign-writes.ts";
 import { DATA } from "./layers.ts";
 import { chooseShowing, translateTree } from "./translate.ts";
 import { cloneHostTree, OPEN_HOW_SIZE, openHostPath, openHow } from "./trees.ts";
+
+/** The step that opens the mark: its descriptor bears the lock. */
+export const WRITES_MARK_STEP = "writes.mark";
+
+export const keepsWrites = ({ spec }: Draft): boolean => typeof spec.filesystem.write === "object";
 
 /** A detached tree of the directory, of which the monitor holds the lock. */
 export function takeKeptWrites(draft: Draft, decision: string, fact: PathFact): Operand {
@@ -69,7 +75,7 @@ function lockWrites(draft: Draft, decision: string, { real }: PathFact): Operand
   const directory = openHostPath(draft, at, "writes", real);
   const beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   const mark = at.call(
-    "writes.mark",
+    WRITES_MARK_STEP,
     "the mark of a directory that keeps writes",
     "openat2",
     [

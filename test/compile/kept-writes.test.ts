@@ -5,6 +5,8 @@ import {
   chownSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -15,7 +17,9 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WRITES_MARK } from "../../src/host/facts.ts";
 import { createSandbox, type Outcome, type Sandbox } from "../../src/index.ts";
+import { needRoot } from "../host/needs.ts";
 import { isRoot, make, overrides, problemsOf, scratch } from "../library/support.ts";
+import { childrenOf, eventually, readProc } from "../live/harness.ts";
 
 const keeping = (directory: string) => ({ "/filesystem/write": { directory } });
 const keeper = async (directory: string): Promise<Sandbox> => (await make(keeping(directory))).sandbox;
@@ -128,6 +132,19 @@ describe("two runs at once", () => {
     end();
     expect(await outcome).toMatchObject({ reason: "cancelled" });
     expect(await write(second)).toMatchObject({ launchError: null, exitCode: 0 });
+  });
+
+  test("are not while init lives: it holds the lock too, and nothing else of the host's", async (context) => {
+    needRoot(context);
+    const directory = scratch();
+    const { end, outcome } = await holding(await keeper(directory));
+    const monitor = childrenOf(process.pid).find((pid) => readProc(pid, "cmdline").startsWith("sandbox\0"));
+    const [init = 0] = childrenOf(monitor ?? 0);
+    const open = await eventually(() => readdirSync(`/proc/${init}/fd`).length === 1, 5000);
+    expect(open).toBe(true);
+    expect(readlinkSync(`/proc/${init}/fd/0`)).toBe(join(realpathSync(directory), WRITES_MARK));
+    end();
+    await outcome;
   });
 
   test("are not, of launchers without a supervisor; the lock dies with its holder", async () => {
