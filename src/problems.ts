@@ -67,6 +67,7 @@ export const PROBLEM_TITLES = {
   "seccomp-rule": "A seccomp rule cannot be expressed",
   "filter-invalid": "A file is not a filter that a kernel takes",
   "filter-undecided": "What a filter does cannot be decided",
+  "syscall-table-invalid": "A file is not a table of system calls",
   "not-stated": "The document does not say what is asked",
   "seccomp-miscompiled": "The emitted filter does not do what the profile says",
   "host-cannot": "The host cannot enforce what the profile requires",

@@ -5,6 +5,7 @@
  *     import { Prover, readPolicy } from "sandbox-runner/toolkit";
  */
 
+export { type ComparedKernels, compareKernels, type KernelComparison } from "./compare-kernels.ts";
 export {
   type Compared,
   type Comparison,
@@ -15,6 +16,7 @@ export {
 } from "./compare-policies.ts";
 export { ABIS, type Abi } from "./compile/seccomp/abi.ts";
 export { type Call, call, formatVerdict, type Verdict } from "./compile/seccomp/ir.ts";
+export { type Fate, type NewCall, type NewCalls, newCallsOf } from "./divergence/new-calls.ts";
 export { type Divergence, divergencesOf } from "./divergence/report.ts";
 export { exportProfile } from "./export.ts";
 export { exitStatusOf, type Finding, type Report } from "./gate/finding.ts";
@@ -22,6 +24,7 @@ export { formatReport } from "./gate/formats/index.ts";
 export type { Gated } from "./gate/run.ts";
 export { type GateRequest, gateProfiles } from "./gate-profiles.ts";
 export { type Imported, importPolicy } from "./import-policy.ts";
+export { type FactsRequest, type PolicyFacts, policyFacts } from "./policy-facts.ts";
 export { meaningOf, programOf } from "./policy-input/meaning.ts";
 export {
   type InputFilter,

@@ -2,6 +2,7 @@
  * What the commands of the policy toolkit share: for which machine a policy is read, how a name becomes a policy, and what is said of it.
  */
 import { type Command, Option } from "commander";
+import type { Abi } from "../compile/seccomp/abi.ts";
 import type { Arch } from "../host/facts.ts";
 import type { PolicyInput } from "../policy-input/read.ts";
 import { formatProblem, type Problem, ProfileError, unwrap } from "../problems.ts";
@@ -24,6 +25,15 @@ export interface Circumstances {
   readonly capabilities: readonly string[] | null;
   readonly kernel: { readonly major: number; readonly minor: number };
 }
+
+/** As people call the ABIs; `x86` is OCI's word for i386. */
+export const ABI_NAMES = {
+  x86_64: "x86_64",
+  aarch64: "aarch64",
+  x86: "i386",
+  x32: "x32",
+  arm: "arm",
+} as const satisfies Readonly<Record<string, Abi>>;
 
 /** What a command that takes any policy says of its argument. */
 export const ANY_POLICY = "a profile, a container engine's seccomp JSON, an OCI config.json or a file of BPF";

@@ -2,23 +2,20 @@
  * sandbox profile simulate: what a profile's filter answers to one call.
  */
 import { Command, Option } from "commander";
-import type { Abi } from "../compile/seccomp/abi.ts";
 import { type Problem, unwrap } from "../problems.ts";
 import type { Simulated } from "../simulate.ts";
 import { addExamples } from "./examples.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
-import { ANY_POLICY, addCircumstances, decide, readCircumstances, sayNotes } from "./policy-options.ts";
+import {
+  ABI_NAMES,
+  ANY_POLICY,
+  addCircumstances,
+  decide,
+  readCircumstances,
+  sayNotes,
+} from "./policy-options.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
-
-/** As people call the ABIs; `x86` is OCI's word for i386. */
-const ABI_NAMES = {
-  x86_64: "x86_64",
-  aarch64: "aarch64",
-  x86: "i386",
-  x32: "x32",
-  arm: "arm",
-} as const satisfies Readonly<Record<string, Abi>>;
 
 interface Flags {
   readonly arch: keyof typeof ABI_NAMES;

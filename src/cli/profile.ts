@@ -15,6 +15,7 @@ import { divergenceCommand } from "./profile-divergence.ts";
 import { explainCommand } from "./profile-explain.ts";
 import { exportCommand } from "./profile-export.ts";
 import { importCommand } from "./profile-import.ts";
+import { kernelsCommand } from "./profile-kernels.ts";
 import { proveCommand } from "./profile-prove.ts";
 import { simulateCommand } from "./profile-simulate.ts";
 import { testCommand } from "./profile-test.ts";
@@ -79,6 +80,7 @@ export function profileCommand(finish: (status: number) => void): Command {
     diffCommand,
     proveCommand,
     divergenceCommand,
+    kernelsCommand,
     testCommand,
     importCommand,
   ])
