@@ -37,7 +37,7 @@ export async function probeMachine(
   return { ...facts, landlockAbi: await findLandlockAbi(facts.arch, options) };
 }
 
-/** Thrown where nothing can be launched at all: a machine of another architecture or without /proc. */
+/** Thrown where nothing can be launched at all: another system, a machine of another architecture or without /proc. */
 export class UnsupportedHost extends Error {
   override readonly name = "UnsupportedHost";
 }
@@ -62,9 +62,13 @@ function resolverName(uid: number): string {
 
 /**
  * Facts about this machine and this caller. Side-effect free.
- * @throws UnsupportedHost when /proc is not mounted or the architecture is unknown.
+ * @throws UnsupportedHost on another system than Linux, when /proc is not mounted, or the architecture is unknown.
  */
 export function probeHost(files: HostFiles = liveFiles, arch: Arch = archOf(process.arch)): HostFacts {
+  if (files === liveFiles && process.platform !== "linux")
+    throw new UnsupportedHost(
+      `a sandbox needs a Linux kernel, and this is ${process.platform}; here sandbox profile, check and image work`,
+    );
   const statusText = files.read("/proc/self/status");
   if (statusText === null)
     throw new UnsupportedHost("/proc is not mounted; mount it: mount -t proc proc /proc");
