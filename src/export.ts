@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import { type AppArmorAbi, type PolicyRequest, writeAppArmor } from "./compile/lsm/apparmor-policy.ts";
 import { writeSelinuxModule } from "./compile/lsm/selinux-cil.ts";
 import { authorMounts } from "./compile/wanted-mounts.ts";
+import type { Arch } from "./host/facts.ts";
 import type { Checked } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
 import { type ProfileRequest, resolveProfile } from "./profile/resolve.ts";
@@ -55,10 +56,16 @@ export const EXPORTERS = {
 
 export type ExportFormat = keyof typeof EXPORTERS;
 
-/** The text and what it leaves out, or what is wrong with the profile. */
-export function exportProfile(request: ProfileRequest, format: ExportFormat): Checked<Exported> {
+/** The text and what it leaves out, or what is wrong with the profile. `arch`: for formats that carry a filter of one kind of machine. */
+export function exportProfile(
+  request: ProfileRequest,
+  format: ExportFormat,
+  arch: Arch = "x86_64",
+): Checked<Exported> {
   const resolved = resolveProfile(request, profileFiles());
-  return resolved.ok ? EXPORTERS[format].write({ profile: resolved.value, cwd: request.cwd }) : resolved;
+  return resolved.ok
+    ? EXPORTERS[format].write({ profile: resolved.value, cwd: request.cwd, arch })
+    : resolved;
 }
 
 /** As a run without a particular command has it. */

@@ -2,10 +2,12 @@
  * sandbox profile export: a profile in the words of another tool on stdout, and on stderr what that tool has no words for.
  */
 import { Command, Option } from "commander";
+import type { Arch } from "../host/facts.ts";
 import { ProfileError } from "../problems.ts";
 import { addExamples } from "./examples.ts";
 import { complain, print } from "./output.ts";
-import { addProfileOptions, readRequest, refuseRequest } from "./sandbox-options.ts";
+import { MACHINES } from "./policy-options.ts";
+import { addProfileOptions, flagProblem, readRequest, refuseRequest } from "./sandbox-options.ts";
 
 /** The formats of src/export.ts, named here so that help loads no compiler; a test holds them together. */
 export const EXPORT_FORMATS = [
@@ -19,7 +21,11 @@ export const EXPORT_FORMATS = [
   "bubblewrap",
 ] as const;
 
+/** Those that carry a filter for one kind of machine. */
+const ONE_MACHINE: readonly string[] = ["oci", "kubernetes", "bubblewrap"];
+
 interface Flags {
+  readonly arch?: Arch;
   readonly to: (typeof EXPORT_FORMATS)[number];
   readonly complete?: true;
   readonly quiet?: true;
@@ -34,6 +40,12 @@ export function exportCommand(finish: (status: number) => void): Command {
     )
     .argument("<PROFILE>", "a built-in profile's name or a file")
     .addOption(new Option("--to <FORMAT>", "what it becomes").choices(EXPORT_FORMATS).makeOptionMandatory())
+    .addOption(
+      new Option(
+        "--arch <MACHINE>",
+        `the kind of machine, for ${ONE_MACHINE.join(", ")}: their filter is for one (default: x86_64)`,
+      ).choices(MACHINES),
+    )
     .option("--complete", "end with 1 when something of the profile is left out")
     .option("-q, --quiet", "do not list what is left out")
     .action(async (name: string) => finish(await exportOne(command, name)));
@@ -48,10 +60,20 @@ export function exportCommand(finish: (status: number) => void): Command {
 
 async function exportOne(command: Command, name: string): Promise<number> {
   const { request, problems } = readRequest(command, name);
-  await refuseRequest(problems, request);
-  const { to, complete, quiet } = command.opts<Flags>();
+  const { to, arch, complete, quiet } = command.opts<Flags>();
+  const wrong =
+    arch === undefined || ONE_MACHINE.includes(to)
+      ? []
+      : [
+          flagProblem(
+            "--arch",
+            `${to} is not for one kind of machine`,
+            `only with ${ONE_MACHINE.join(", ")}`,
+          ),
+        ];
+  await refuseRequest([...problems, ...wrong], request);
   const { exportProfile } = await import("../index.ts");
-  const made = exportProfile(request, to);
+  const made = exportProfile(request, to, arch);
   if (!made.ok) throw new ProfileError(made.problems);
   const { text, left } = made.value;
   print(text.trimEnd());

@@ -7,14 +7,16 @@ import type { Checked } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { Mount, Spec } from "../profile/spec.ts";
 import { filterFacts } from "../profile-rules/filter-facts.ts";
-import { type Aspect, type Exported, type ExportRequest, leftOut } from "./exported.ts";
+import { type Aspect, type Exported, type ExportRequest, leftOut, oneMachineLeft } from "./exported.ts";
 
-export function toBubblewrap({ profile, cwd }: ExportRequest): Checked<Exported> {
+export function toBubblewrap({ profile, cwd, arch }: ExportRequest): Checked<Exported> {
   const { spec } = profile;
   const filters =
     spec.seccomp === null
       ? { ok: true as const, value: [] }
-      : filterFacts(spec.seccomp, spec.capabilities.bounding, (pointer) => locate(profile, pointer));
+      : filterFacts(spec.seccomp, spec.capabilities.bounding, (pointer) => locate(profile, pointer), {
+          machines: [arch],
+        });
   if (!filters.ok) return filters;
   const [native] = filters.value;
   const program = native === undefined ? undefined : generate(native.rules.policy);
@@ -32,7 +34,7 @@ export function toBubblewrap({ profile, cwd }: ExportRequest): Checked<Exported>
       ? ["#!/bin/sh", heading(spec), "exec bwrap \\", ...words, '  -- "$@"', ""]
       : [
           "#!/bin/sh",
-          `${heading(spec)} The filter is for x86-64.`,
+          `${heading(spec)} The filter is for ${arch}.`,
           "filter='",
           ...(base64(program).match(/.{1,76}/g) ?? []),
           "'",
@@ -53,7 +55,10 @@ export function toBubblewrap({ profile, cwd }: ExportRequest): Checked<Exported>
       ? (["root"] as const)
       : []),
   ];
-  return { ok: true, value: { text: text.join("\n"), left: leftOut(spec, carried) } };
+  return {
+    ok: true,
+    value: { text: text.join("\n"), left: [...leftOut(spec, carried), ...oneMachineLeft(spec, arch)] },
+  };
 }
 
 const heading = (spec: Spec): string => `# ${spec.name.replaceAll(/[\r\n]/g, " ")}, under bubblewrap.`;

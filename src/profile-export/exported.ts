@@ -3,6 +3,7 @@
  * it carries, and the rest of what a profile uses is left, with a word about it. So nothing is dropped silently, and a new field of the Spec
  * that nobody carries shows up as left.
  */
+import type { Arch } from "../host/facts.ts";
 import type { ResolvedProfile, Spec } from "../profile/spec.ts";
 
 /** Something that the target cannot say. */
@@ -22,6 +23,8 @@ export interface ExportRequest {
   readonly profile: ResolvedProfile;
   /** The directory that `filesystem.workdir` shows. */
   readonly cwd: string;
+  /** The kind of machine, for targets whose filter is for one. */
+  readonly arch: Arch;
 }
 
 interface AspectText {
@@ -182,6 +185,13 @@ export const ASPECTS = {
 } as const satisfies Readonly<Record<string, AspectText>>;
 
 export type Aspect = keyof typeof ASPECTS;
+
+/** Of a target whose filter is for one kind of machine. */
+export function oneMachineLeft({ seccomp }: Spec, arch: Arch): readonly Left[] {
+  return seccomp === null
+    ? []
+    : [{ pointer: "/seccomp", what: `the filter is for both architectures: this one is for ${arch}` }];
+}
 
 /** What the profile uses and the target does not carry, in the order of the list. */
 export function leftOut(spec: Spec, carried: readonly Aspect[]): readonly Left[] {

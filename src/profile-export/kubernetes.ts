@@ -2,13 +2,12 @@
  * For Kubernetes: a pod whose securityContext, volumes and limits say what they can of a profile, and the filter as a SeccompProfile of the Security
  * Profiles Operator, which puts it on every node. JSON, which kubectl takes as it takes YAML. Pure.
  */
-import { GO_ARCH } from "../compile/seccomp/abi.ts";
 import type { Checked } from "../problems.ts";
 import type { Mount, Spec } from "../profile/spec.ts";
-import { type Exported, type ExportRequest, leftOut } from "./exported.ts";
-import { portableFilter, rulesFor, tightenedLeft, toExactJson } from "./seccomp-rules.ts";
+import { type Exported, type ExportRequest, leftOut, oneMachineLeft } from "./exported.ts";
+import { machineRules, portableFilter, tightenedLeft, toExactJson } from "./seccomp-rules.ts";
 
-export function toKubernetes({ profile }: ExportRequest): Checked<Exported> {
+export function toKubernetes({ profile, arch }: ExportRequest): Checked<Exported> {
   const filter = portableFilter(profile);
   if (!filter.ok) return filter;
   const { spec } = profile;
@@ -23,8 +22,7 @@ export function toKubernetes({ profile }: ExportRequest): Checked<Exported> {
             metadata: { name },
             spec: {
               ...filter.value.spec,
-              architectures: filter.value.architectures.slice(0, 1),
-              syscalls: rulesFor(filter.value, GO_ARCH.x86_64),
+              ...machineRules(filter.value, arch),
             },
           },
         ];
@@ -48,12 +46,15 @@ export function toKubernetes({ profile }: ExportRequest): Checked<Exported> {
     ...(spec.filesystem.write === "none" ? (["write"] as const) : []),
   ]);
   const image = { pointer: "/filesystem/root", what: "the root comes from the image, which is to be named" };
-  const both = { pointer: "/seccomp", what: "the filter is for both architectures: this one is for x86-64" };
   return {
     ok: true,
     value: {
       text: toExactJson(document),
-      left: [...left, image, ...(filter.value === null ? [] : [both, ...tightenedLeft(filter.value)])],
+      left: [
+        ...left,
+        image,
+        ...(filter.value === null ? [] : [...oneMachineLeft(spec, arch), ...tightenedLeft(filter.value)]),
+      ],
     },
   };
 }

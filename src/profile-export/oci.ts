@@ -2,11 +2,10 @@
  * The config.json of an OCI bundle, for runc, crun and whoever calls them: to be completed with `process.args`. The root of a bundle is a directory, so
  * that a system root becomes an empty one with the host's system directories bound into it. Pure.
  */
-import { GO_ARCH } from "../compile/seccomp/abi.ts";
 import type { Checked } from "../problems.ts";
-import type { Mount, Namespace, ResolvedProfile, Rlimit, Spec } from "../profile/spec.ts";
-import { type Exported, type ExportRequest, leftOut } from "./exported.ts";
-import { portableFilter, rulesFor, tightenedLeft, toExactJson } from "./seccomp-rules.ts";
+import type { Mount, Namespace, Rlimit, Spec } from "../profile/spec.ts";
+import { type Exported, type ExportRequest, leftOut, oneMachineLeft } from "./exported.ts";
+import { machineRules, portableFilter, tightenedLeft, toExactJson } from "./seccomp-rules.ts";
 
 /** Where ids go when the profile leaves it open: a range that Debian and others give to no user. */
 const ID_RANGE = { containerID: 0, hostID: 1_879_048_192, size: 65_536 };
@@ -22,7 +21,7 @@ const NAMESPACE_TYPES: Readonly<Partial<Record<Namespace, string>>> = {
   cgroup: "cgroup",
 };
 
-export function toOci({ profile, cwd }: ExportRequest): Checked<Exported> {
+export function toOci({ profile, cwd, arch }: ExportRequest): Checked<Exported> {
   const filter = portableFilter(profile);
   if (!filter.ok) return filter;
   const { spec } = profile;
@@ -77,8 +76,7 @@ export function toOci({ profile, cwd }: ExportRequest): Checked<Exported> {
         : {
             seccomp: {
               ...filter.value.spec,
-              architectures: filter.value.architectures.slice(0, 1),
-              syscalls: rulesFor(filter.value, GO_ARCH.x86_64),
+              ...machineRules(filter.value, arch),
             },
           }),
       maskedPaths: filesystem.masked,
@@ -108,18 +106,11 @@ export function toOci({ profile, cwd }: ExportRequest): Checked<Exported> {
           ...(typeof identity.map === "string" ? [] : (["idMap"] as const)),
           ...(lsm.apparmorProfile === null && lsm.selinuxLabel === null ? [] : (["lsm"] as const)),
         ]),
-        ...architectureLeft(profile),
+        ...oneMachineLeft(spec, arch),
         ...(filter.value === null ? [] : tightenedLeft(filter.value)),
       ],
     },
   };
-}
-
-/** OCI has no rules for one architecture in a file for several. */
-function architectureLeft({ spec }: ResolvedProfile) {
-  return spec.seccomp === null
-    ? []
-    : [{ pointer: "/seccomp", what: "the filter is for both architectures: this one is for x86-64" }];
 }
 
 function mappings({ identity }: Spec) {

@@ -8,6 +8,7 @@ import { type Abi, GO_ARCH, SCMP_ARCH, SERVED } from "../compile/seccomp/abi.ts"
 import { ALL_ONES, CALL_WORDS, RET, type Verdict, WORD } from "../compile/seccomp/ir.ts";
 import { normalise } from "../compile/seccomp/normalise.ts";
 import { syscallTable } from "../compile/seccomp/tables.ts";
+import type { Arch } from "../host/facts.ts";
 import { bug, type Checked } from "../problems.ts";
 import { locate } from "../profile/provenance.ts";
 import type { ResolvedProfile, SeccompArg, SeccompRule, SeccompSpec } from "../profile/spec.ts";
@@ -78,11 +79,17 @@ export function portableFilter(profile: ResolvedProfile): Checked<PortableFilter
   };
 }
 
-/** The rules that hold on one architecture, without conditions on it: for targets that have no such conditions. */
-export function rulesFor(filter: PortableFilter, goArch: string): readonly SeccompRule[] {
-  return filter.spec.syscalls.flatMap(({ includes, ...rule }) =>
-    includes?.arches === undefined || includes.arches.includes(goArch) ? [rule] : [],
-  );
+/** The rules that hold on one kind of machine, without conditions on it: for targets that have no such conditions. */
+export function machineRules(
+  filter: PortableFilter,
+  arch: Arch,
+): Pick<SeccompSpec, "architectures" | "syscalls"> {
+  return {
+    architectures: [SCMP_ARCH[SERVED[arch][0] as Abi]],
+    syscalls: filter.spec.syscalls.flatMap(({ includes, ...rule }) =>
+      includes?.arches === undefined || includes.arches.includes(GO_ARCH[arch]) ? [rule] : [],
+    ),
+  };
 }
 
 interface ArchRules {

@@ -4,10 +4,18 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Abi, SERVED } from "../../src/compile/seccomp/abi.ts";
+import { generate } from "../../src/compile/seccomp/codegen.ts";
+import { syscallTable } from "../../src/compile/seccomp/tables.ts";
 import { EXPORTERS, type ExportFormat } from "../../src/export.ts";
+import type { Arch } from "../../src/host/facts.ts";
+import type { SeccompSpec } from "../../src/profile/spec.ts";
+import { filterFacts } from "../../src/profile-rules/filter-facts.ts";
 import { need, needRoot } from "../host/needs.ts";
 import { sandbox as runSandbox } from "../live/harness.ts";
 import { type Change, filterOf, resolved } from "../profile-rules/facts.ts";
+import { valueOf } from "../seccomp/support.ts";
+import { readOne } from "../toolkit/files.ts";
 
 /** Calls that a filter of ours refuses or lets through, each printed with the error number that it gets. */
 const PROBE = `
@@ -50,8 +58,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function exported(format: ExportFormat, changes: readonly Change[] = [], profile = "strict") {
-  const made = EXPORTERS[format].write({ profile: resolved(profile, changes), cwd: "/work" });
+function exported(
+  format: ExportFormat,
+  changes: readonly Change[] = [],
+  profile = "strict",
+  arch: Arch = "x86_64",
+) {
+  const made = EXPORTERS[format].write({ profile: resolved(profile, changes), cwd: "/work", arch });
   if (!made.ok) throw new Error(JSON.stringify(made.problems));
   return made.value;
 }
@@ -61,6 +74,65 @@ const SMALL = filterOf("SCMP_ACT_ERRNO", {
   names: ["read", "execve"],
   action: "SCMP_ACT_ALLOW",
   args: [{ index: 0, op: "SCMP_CMP_EQ", value: 0 }],
+});
+
+describe.each<Arch>(["x86_64", "aarch64"])("what is for one kind of machine, %s", (arch) => {
+  // open exists on one of them only; large filters are for the tests of the rules.
+  const filter = filterOf(
+    "SCMP_ACT_ERRNO",
+    { names: ["read", "open", "openat"], action: "SCMP_ACT_ALLOW" },
+    { names: ["socket"], action: "SCMP_ACT_ALLOW", args: [{ index: 0, op: "SCMP_CMP_LE", value: 2 }] },
+  );
+  const native = arch === "x86_64" ? "SCMP_ARCH_X86_64" : "SCMP_ARCH_AARCH64";
+  const ours = filterFacts(
+    resolved("judge", [filter]).spec.seccomp as SeccompSpec,
+    [],
+    () => ({ kind: "default" }),
+    {
+      machines: [arch],
+    },
+  );
+
+  it.each(["oci", "kubernetes"] as const)(
+    "%s: has the rules of that machine alone, and they mean the profile",
+    (format) => {
+      const { text, left } = exported(format, [filter], "judge", arch);
+      const document = // Numbers of 64 bits as text: JSON.parse would round them.
+        JSON.parse(text.replaceAll(/: (\d{16,})/g, ': "$1"')) as never as {
+          linux?: { seccomp: object };
+          items?: readonly { spec: object }[];
+        };
+      const seccomp = (document.linux?.seccomp ?? document.items?.[0]?.spec) as { architectures: string[] };
+      expect([seccomp.architectures, JSON.stringify(seccomp).includes("includes")]).toEqual([
+        [native],
+        false,
+      ]);
+      expect(left.map(({ what }) => what)).toContain(
+        `the filter is for both architectures: this one is for ${arch}`,
+      );
+      const read = valueOf(readOne(seccomp, { arch, capabilities: [] }));
+      if (read.filter.kind !== "rules" || !ours.ok || ours.value[0] === undefined)
+        throw new Error("no rules");
+      const { asked } = ours.value[0];
+      const again = asked.prover.rules(read.filter.policy);
+      if ("reason" in again) throw new Error(again.reason);
+      const abi = SERVED[arch][0] as Abi;
+      const differing = [...syscallTable(abi).numbers].flatMap(([name, nr]) =>
+        asked.prover.ofCall(again, abi, nr) === asked.ofCall(abi, nr) ? [] : [name],
+      );
+      // Those that were tightened are listed.
+      const said = left.map(({ what }) => what).join();
+      expect(differing.filter((name) => !said.includes(`allows of ${name}:`))).toEqual([]);
+    },
+  );
+
+  it("bubblewrap: carries the filter of that machine, byte for byte", () => {
+    const { text } = exported("bubblewrap", [filter], "judge", arch);
+    const carried = /^filter='\n([^']+)'/m.exec(text)?.[1] ?? "";
+    if (!ours.ok || ours.value[0] === undefined) throw new Error("no filter");
+    expect(Buffer.from(carried, "base64")).toEqual(Buffer.from(generate(ours.value[0].rules.policy) ?? []));
+    expect(text).toContain(`The filter is for ${arch}.`);
+  });
 });
 
 const answers = (stdout: string): readonly string[] => stdout.trim().split("\n");

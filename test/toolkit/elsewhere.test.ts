@@ -37,7 +37,7 @@ const node = (...args: readonly string[]) => {
 };
 
 describe("elsewhere than on Linux", () => {
-  test.each<readonly [status: number, ...args: string[]]>([
+  test.each<readonly [status: number, ...args: readonly string[]]>([
     [0, "profile", "list"],
     [0, "profile", "show", "strict", "--resolved"],
     [0, "profile", "explain", "standard"],
@@ -55,9 +55,16 @@ describe("elsewhere than on Linux", () => {
     [1, "check", "profile", "build"],
     [0, "check", "rules"],
     [3, "check", "profile", "engine.json"],
-    ...EXPORT_FORMATS.map((format) => [0, "profile", "export", "strict", "--to", format] as const),
+    ...EXPORT_FORMATS.map((format): readonly [number, ...string[]] => [
+      0,
+      "profile",
+      "export",
+      "strict",
+      "--to",
+      format,
+    ]),
   ])("status %i of sandbox %s %s %s", (status, ...args) => {
-    const ended = node(COMMAND, ...args);
+    const ended = node(COMMAND, ...(args as string[]));
     expect([ended.status, ended.stderr.match(/ELSEWHERE.*|bug in.*/)?.[0]]).toEqual([status, undefined]);
     expect(ended.stdout).not.toBe("");
   });
