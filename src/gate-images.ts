@@ -8,13 +8,18 @@ import { policyFiles } from "./gate/files.ts";
 import type { Failure } from "./gate/finding.ts";
 import type { Subject } from "./gate/judge.ts";
 import { joinPath, relativeTo } from "./gate/paths.ts";
+import type { Policy } from "./gate/policy.ts";
 import { conclude, flag, type Gated, type RunRequest, readRulebook } from "./gate/run.ts";
 import type { Evidence } from "./image/evidence.ts";
-import { inspectImage } from "./image/inspect.ts";
-import type { ImageRequest } from "./image/read-image.ts";
+import { factsOf } from "./image/facts/facts.ts";
+import { type Image, type ImageRequest, readImage } from "./image/read-image.ts";
 import { type BuiltFrom, type CheckedImage, stageOf, toChecked } from "./image-rules/checked-image.ts";
 import { IMAGE_RULES } from "./image-rules/registry.ts";
+import { STRUCTURE_RULES } from "./image-rules/structure-rules.ts";
 import type { Checked, Problem } from "./problems.ts";
+import { countTests, judgeStructure, needsAnotherReading, wantedPaths } from "./structure-test/judge.ts";
+import { readStructureTests } from "./structure-test/read.ts";
+import type { StructureTests } from "./structure-test/structure-test.ts";
 import { TOOL } from "./version.ts";
 
 export interface ImageGateRequest extends RunRequest {
@@ -29,6 +34,8 @@ export interface ImageGateRequest extends RunRequest {
   readonly dockerfile?: string | null;
   /** The stage that was built, by name or number; null: the last. */
   readonly target?: string | null;
+  /** Files of container-structure-test: what an image does not pass is found by the rules structure-*. */
+  readonly structureTests?: readonly string[];
 }
 
 /** The report, or what is wrong with the policy, the waivers or the baseline. An image that cannot be read is a failure in the report. */
@@ -36,18 +43,20 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
   const { cwd, today, images, reading } = request;
   const rulebook = readRulebook(request, IMAGE_RULES, policyFiles());
   const from = readFrom(request);
-  if (!rulebook.ok || !from.ok)
-    return { ok: false, problems: [rulebook, from].flatMap((one) => (one.ok ? [] : one.problems)) };
+  const tests = readTests(request);
+  if (!rulebook.ok || !from.ok || !tests.ok)
+    return { ok: false, problems: [rulebook, from, tests].flatMap((one) => (one.ok ? [] : one.problems)) };
   const subjects: Subject<CheckedImage>[] = [];
   const failures: Failure[] = [];
   for (const path of new Set(images)) {
     const subject = relativeTo(cwd, path);
     const progress = (unpacked: number): void => reading.progress?.(path, unpacked);
-    const read = await inspectImage({ ...reading, progress, path }, request.evidence ?? null);
+    const read = await readFor(tests.value, { ...reading, progress, path });
     if (!read.ok) failures.push({ subject, file: path, problems: read.problems });
     else {
-      const facts = toChecked(read.value, from.value, today);
-      subjects.push({ subject, file: path, notes: notesOf(facts), facts });
+      const failed = judgeStructure(tests.value, read.value);
+      const facts = toChecked(await factsOf(read.value, request.evidence ?? null), from.value, today, failed);
+      subjects.push({ subject, file: path, notes: notesOf(facts, tests.value), facts });
     }
   }
   const judgement = {
@@ -58,6 +67,7 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
     today,
     base: cwd,
     ...rulebook.value,
+    policy: countTests(tests.value) === 0 ? rulebook.value.policy : withStructure(rulebook.value.policy),
   };
   return { ok: true, value: conclude(request, judgement) };
 }
@@ -87,11 +97,58 @@ function readFrom({ dockerfile = null, target = null, cwd }: ImageGateRequest): 
   });
 }
 
-function notesOf({ packages, size, layers, build }: CheckedImage): readonly string[] {
+/** All files together. */
+function readTests({ structureTests = [], cwd }: ImageGateRequest): Checked<StructureTests> {
+  const problems: Problem[] = [];
+  const all: StructureTests[] = [];
+  for (const file of structureTests) {
+    const bytes = policyFiles().read(joinPath(cwd, file));
+    const shown = JSON.stringify(file);
+    if (!(bytes instanceof Uint8Array)) {
+      const message = bytes === null ? `there is no file ${shown}` : `${shown}: ${bytes.reason}`;
+      problems.push({ kind: "flag-invalid", where: flag("--structure-test"), pointer: "", message });
+      continue;
+    }
+    const read = readStructureTests(bytes, file);
+    if (read.ok) all.push(read.value);
+    else problems.push(...read.problems);
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    value: {
+      existence: all.flatMap(({ existence }) => existence),
+      content: all.flatMap(({ content }) => content),
+      metadata: all.flatMap(({ metadata }) => metadata),
+    },
+  };
+}
+
+/** The image, with the bytes that tests look into. A second time, when links lead to files that nobody knew to keep. */
+async function readFor(tests: StructureTests, request: ImageRequest): Promise<Checked<Image>> {
+  const image = await readImage({ ...request, keep: wantedPaths(tests, null) });
+  if (!image.ok || !needsAnotherReading(tests, image.value)) return image;
+  return await readImage({ ...request, keep: wantedPaths(tests, image.value) });
+}
+
+/** Tests that were given count, also with a policy that does not know of them; one that names their rules decides. */
+function withStructure(policy: Policy): Policy {
+  const place = { file: "--structure-test", line: 0, column: 0 };
+  const given = STRUCTURE_RULES.map(({ id }) => [id, { severity: "error", options: {}, place }] as const);
+  return { ...policy, settings: new Map([...given, ...policy.settings]) };
+}
+
+function notesOf(
+  { packages, size, layers, build, structure }: CheckedImage,
+  tests: StructureTests,
+): readonly string[] {
   const mebibytes = (size.visible / 2 ** 20).toFixed(1);
   const notes = [
     `${packages.length} packages, ${mebibytes} MiB in ${size.files} files, ${layers.length} layers`,
   ];
+  const count = countTests(tests);
+  const failed = new Set(structure.map(({ place }) => `${place.file}:${place.line}:${place.column}`)).size;
+  if (count > 0) notes.push(`${count - failed} of ${count} structure tests pass`);
   const { traced, dockerfile } = build;
   if (traced === null) return notes;
   const doubt =

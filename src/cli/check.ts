@@ -76,7 +76,12 @@ export function checkCommand(finish: (status: number) => void): Command {
     );
   image
     .option("--dockerfile <FILE>", "what the image was built from: findings get its lines")
-    .option("--target <STAGE>", "the stage of the Dockerfile that was built; the last unless given");
+    .option("--target <STAGE>", "the stage of the Dockerfile that was built; the last unless given")
+    .option(
+      "--structure-test <FILE>",
+      "tests of container-structure-test, YAML or JSON: files, contents, metadata; may be given several times",
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    );
   addImageOptions(addCheckOptions(image, reports, "minimal-image")).action(
     async (images: readonly string[]) => {
       const { checkImages } = await import("./inspect-image.ts");

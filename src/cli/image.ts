@@ -19,6 +19,7 @@ export interface ImageCheckFlags extends ImageFlags {
   readonly evidence?: readonly string[];
   readonly dockerfile?: string;
   readonly target?: string;
+  readonly structureTest?: readonly string[];
 }
 
 export function imageCommand(finish: (status: number) => void): Command {

@@ -52,6 +52,7 @@ export async function checkImages(
         reading: { platform, tag, limits, progress: progress.report },
         dockerfile: flags.dockerfile ?? null,
         target: flags.target ?? null,
+        structureTests: flags.structureTest ?? [],
       });
     } finally {
       progress.end();

@@ -7,6 +7,7 @@ import { readStep } from "../dockerfile/history.ts";
 import { type Origin, type Trace, traceHistory } from "../dockerfile/trace.ts";
 import type { Place } from "../gate/rule.ts";
 import type { ImageFacts } from "../image/facts/facts.ts";
+import type { StructureFailure } from "../structure-test/structure-test.ts";
 
 /** One step of a build: a line of the history, or an instruction of a stage that left none. */
 export interface BuildStep {
@@ -47,6 +48,8 @@ export interface Build {
 
 export interface CheckedImage extends ImageFacts {
   readonly build: Build;
+  /** Structure tests that it does not pass; empty without such tests. */
+  readonly structure: readonly StructureFailure[];
   /** YYYY-MM-DD. */
   readonly today: string;
 }
@@ -57,8 +60,13 @@ export interface BuiltFrom {
   readonly stage: number;
 }
 
-export function toChecked(facts: ImageFacts, from: BuiltFrom | null, today: string): CheckedImage {
-  return { ...facts, build: buildOf(facts, from), today };
+export function toChecked(
+  facts: ImageFacts,
+  from: BuiltFrom | null,
+  today: string,
+  structure: readonly StructureFailure[] = [],
+): CheckedImage {
+  return { ...facts, build: buildOf(facts, from), structure, today };
 }
 
 /** The stage that a build makes without or with --target; null: there is none of that name or number. */

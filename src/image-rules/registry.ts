@@ -9,6 +9,7 @@ import { CONTENT_RULES } from "./content-rules.ts";
 import { EVIDENCE_RULES } from "./evidence.ts";
 import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
 import { cis, dockle, man } from "./references.ts";
+import { STRUCTURE_RULES } from "./structure-rules.ts";
 
 const LEFTOVERS: readonly LeftoverKind[] = [
   "documentation",
@@ -402,5 +403,5 @@ const RULES: readonly ImageRule[] = [
 
 export const IMAGE_RULES: Registry<CheckedImage> = {
   kind: "image",
-  rules: [...RULES, ...CONTENT_RULES, ...BASE_RULES, ...BUILD_RULES],
+  rules: [...RULES, ...CONTENT_RULES, ...BASE_RULES, ...BUILD_RULES, ...STRUCTURE_RULES],
 };

@@ -4,12 +4,15 @@ import { tooLarge } from "./refusal.ts";
 
 export class Budget {
   readonly limits: Limits;
+  /** Files whose bytes somebody asks for, beside those that facts are read from. */
+  readonly wanted: ReadonlySet<string>;
   #entries = 0;
   #unpacked = 0;
   #kept = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, wanted: ReadonlySet<string> = new Set()) {
     this.limits = limits;
+    this.wanted = wanted;
   }
 
   get unpacked(): number {

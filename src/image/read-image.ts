@@ -25,6 +25,8 @@ import { readRootDirectory } from "./tree/root-directory.ts";
 export interface ImageRequest extends Choice {
   readonly path: string;
   readonly limits?: Partial<Limits>;
+  /** Paths without a leading "/" whose bytes are kept as well. */
+  readonly keep?: ReadonlySet<string>;
   /** Called while layers are read: bytes unpacked so far. */
   readonly progress?: (unpacked: number) => void;
 }
@@ -53,7 +55,7 @@ export interface Image extends ImageTree {
 
 /** Reads all of it. Problems are of the kinds `image-*`; never throws for what the image is. */
 export async function readImage(request: ImageRequest): Promise<Checked<Image>> {
-  const budget = new Budget({ ...DEFAULT_LIMITS, ...request.limits });
+  const budget = new Budget({ ...DEFAULT_LIMITS, ...request.limits }, request.keep);
   try {
     return { ok: true, value: await read(request, budget) };
   } catch (error) {

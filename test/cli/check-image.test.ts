@@ -178,3 +178,84 @@ describe("the ratchet, for images", () => {
     expect((await check("now.tar", ...args)).status).toBe(0);
   });
 });
+
+describe("--structure-test", () => {
+  const STRUCTURE = `schemaVersion: 2.0.0
+fileExistenceTests:
+  - name: no compiler
+    path: /usr/bin/gcc
+    shouldExist: false
+fileContentTests:
+  - name: settings
+    path: /etc/settings
+    expectedContents: ["^none$"]
+metadataTest:
+  user: app
+`;
+
+  it("counts with every policy, at the line of the test", async () => {
+    writeFileSync(join(cwd, "structure.yaml"), STRUCTURE);
+    const { status, stdout, stderr } = await check(
+      "app.tar",
+      "--structure-test",
+      "structure.yaml",
+      "--policy",
+      "structure-tests",
+    );
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    expect(stdout).toContain("  1 of 3 structure tests pass\n");
+    expect(stdout).toMatch(
+      /settings: \/etc\/settings has no "\^none\$" {2}structure-contents\n {10}at structure\.yaml:7:5\n/,
+    );
+    expect(stdout).toMatch(/user is "root", not "app" {2}structure-metadata\n {10}at structure\.yaml:11:9\n/);
+    expect(stdout).not.toContain(KEY);
+    const base = await check(
+      "app.tar",
+      "--structure-test",
+      "structure.yaml",
+      "--policy",
+      "base",
+      "--format",
+      "json",
+    );
+    const found = (JSON.parse(base.stdout) as { findings: { rule: string; severity: string }[] }).findings;
+    expect(found.filter(({ rule }) => rule.startsWith("structure-")).map(({ severity }) => severity)).toEqual(
+      ["error", "error"],
+    );
+  });
+
+  it("leaves their severity to a policy that names them, and findings to waivers", async () => {
+    const rules = { "structure-contents": "off", "structure-metadata": "error" };
+    writeFileSync(join(cwd, "ours.json"), JSON.stringify({ description: "ours", checks: "image", rules }));
+    const waiver = {
+      rule: "structure-metadata",
+      subject: "app.tar",
+      object: "user value",
+      reason: "until the release",
+      owner: "ops",
+      expires: "2026-02-01",
+    };
+    writeFileSync(join(cwd, "waivers.json"), JSON.stringify({ waivers: [waiver] }));
+    const args = ["app.tar", "--structure-test", "structure.yaml", "--policy", "./ours.json"];
+    expect((await check(...args)).status).toBe(1);
+    expect((await check(...args, "--waivers", "waivers.json")).status).toBe(0);
+    const late = await check(...args, "--waivers", "waivers.json", "--today", "2026-02-02");
+    expect(late.status).toBe(1);
+    expect(late.stdout).toContain(
+      "the waiver of structure-metadata for user value ended on 2026-02-01; its owner is ops",
+    );
+  });
+
+  it("ends with 2 for what is not carried over, with its line", async () => {
+    writeFileSync(
+      join(cwd, "commands.yaml"),
+      "schemaVersion: 2.0.0\ncommandTests:\n  - name: x\n    command: ls\n",
+    );
+    const { status, stdout, stderr } = await check("app.tar", "--structure-test", "commands.yaml");
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/^commands\.yaml:3:3 \/commandTests: this needs a running container/);
+    expect((await check("app.tar", "--structure-test", "none.yaml")).stderr).toBe(
+      '--structure-test: there is no file "none.yaml"\n',
+    );
+  });
+});

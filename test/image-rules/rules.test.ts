@@ -66,8 +66,11 @@ function ask(
   return [...rule.check(of, { ...defaultsOf(rule.options), ...options })].map(({ object }) => object);
 }
 
-/** Rules that other files of this directory try. */
+/** Rules that other files try: build-rules.test.ts, and of structure tests test/cli/check-image.test.ts. */
 const ELSEWHERE = [
+  "structure-files",
+  "structure-contents",
+  "structure-metadata",
   "no-lone-update",
   "no-distribution-upgrade",
   "no-sudo-in-build",
@@ -308,6 +311,7 @@ describe("policies for images", () => {
       "minimal-image",
       "runtime",
       "static",
+      "structure-tests",
     ]);
     for (const policy of policies) expect(policy.settings.get("nothing-unknown")?.severity).toBe("error");
   });

@@ -44,7 +44,7 @@ const EMPTY: Content = {
 /** `done` gets the content when the file has ended. `size` is what the entry promised; the reader holds it to that. */
 export function collect(path: string, size: number, budget: Budget, done: (content: Content) => void): Sink {
   if (size === 0) return { write: () => undefined, end: () => done(EMPTY) };
-  const kept = isKept(path);
+  const kept = isKept(path) || budget.wanted.has(path);
   let state: Hash | null = null;
   let held: Held[] = [];
   let kind: Content["kind"] = "binary";
