@@ -90,7 +90,10 @@ function translateEscape(rest: string, source: string, at: number, isInClass: bo
   if (next === "Q") {
     const end = source.indexOf("\\E", at);
     const literal = source.slice(at + 2, end < 0 ? source.length : end);
-    return { text: [...literal].map(quote).join(""), length: (end < 0 ? source.length : end + 2) - at };
+    return {
+      text: Array.from(literal).map(quote).join(""),
+      length: (end < 0 ? source.length : end + 2) - at,
+    };
   }
   const [hex, digits] = /^\\x\{([0-9A-Fa-f]{1,6})\}/.exec(rest) ?? [];
   if (hex !== undefined) return { text: `\\u{${digits}}`, length: hex.length };

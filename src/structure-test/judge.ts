@@ -130,7 +130,7 @@ function goMode(inode: Inode): string {
   }[type];
   const special = `${mode & 0o4000 ? "u" : ""}${mode & 0o2000 ? "g" : ""}${mode & 0o1000 ? "t" : ""}`;
   // Go has "c" after the set-id letters, and "t" last.
-  const all = [...`${letters}${special}`]
+  const all = Array.from(`${letters}${special}`)
     .toSorted((a, b) => "dalTLDpSugct".indexOf(a) - "dalTLDpSugct".indexOf(b))
     .join("");
   return `${all === "" ? "-" : all}${nineBits(mode)}`;
@@ -141,7 +141,7 @@ function listMode(inode: Inode): string {
   const { type } = inode;
   const mode = modeOf(inode);
   const first = { directory: "d", symlink: "l", character: "c", block: "b", fifo: "p", file: "-" }[type];
-  const bits = [...nineBits(mode)];
+  const bits = Array.from(nineBits(mode));
   for (const [bit, at, letter] of [
     [0o4000, 2, "s"],
     [0o2000, 5, "s"],

@@ -174,8 +174,15 @@ const METADATA = {
   env: ["envVars", "env"],
   unbound: ["unboundEnvVars", "unboundEnv"],
   rest: [
-    ...["labels", "entrypoint", "cmd", "exposedPorts", "unexposedPorts", "volumes", "unmountedVolumes"],
-    ...["workdir", "user"],
+    "labels",
+    "entrypoint",
+    "cmd",
+    "exposedPorts",
+    "unexposedPorts",
+    "volumes",
+    "unmountedVolumes",
+    "workdir",
+    "user",
   ],
 };
 

@@ -75,7 +75,7 @@ export function parseYaml(bytes: Uint8Array, file: string, kind: ProblemKind): C
       throw new Stop("it is no value of JSON", offset);
     }
     if (isSeq(node)) {
-      const items = node.items.map((item) => convert(item as ParsedNode, depth + 1, offset));
+      const items = node.items.map((item) => convert(item, depth + 1, offset));
       return { type: "array", items, origin };
     }
     if (!isMap(node)) throw new Stop("it is no value of JSON", offset);
@@ -89,7 +89,7 @@ export function parseYaml(bytes: Uint8Array, file: string, kind: ProblemKind): C
       const keyOffset = offsetOf(key);
       members.set(name, {
         keyOrigin: originOf(keyOffset),
-        node: convert(value as ParsedNode | null, depth + 1, keyOffset),
+        node: convert(value, depth + 1, keyOffset),
       });
     }
     return { type: "object", members, origin };
