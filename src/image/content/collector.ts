@@ -10,6 +10,7 @@ import type { Budget } from "../budget.ts";
 import type { Sink } from "../tar/entry.ts";
 import type { Content, ElfContent } from "./content.ts";
 import { readGoBuild } from "./go-build.ts";
+import { isJarName, LONGEST_JAR, readJar } from "./jar.ts";
 import { isKept, LONGEST_KEPT } from "./keep.ts";
 import { findMarks } from "./marks.ts";
 import { findSecrets, LONGEST_SEARCHED, type SecretHit } from "./secrets.ts";
@@ -35,6 +36,7 @@ const EMPTY: Content = {
   sha256: EMPTY_SHA256,
   kind: "empty",
   elf: null,
+  jar: null,
   script: null,
   secrets: [],
   bytes: null,
@@ -45,6 +47,7 @@ const EMPTY: Content = {
 export function collect(path: string, size: number, budget: Budget, done: (content: Content) => void): Sink {
   if (size === 0) return { write: () => undefined, end: () => done(EMPTY) };
   const kept = isKept(path) || budget.wanted.has(path);
+  const isJar = isJarName(path);
   let state: Hash | null = null;
   let held: Held[] = [];
   let kind: Content["kind"] = "binary";
@@ -60,6 +63,8 @@ export function collect(path: string, size: number, budget: Budget, done: (conte
       gap = "it is too long to be kept";
       length = 0;
     }
+    if (isJar && size > LONGEST_JAR) gap = "it is too long to be looked into";
+    else if (isJar) length = size;
     if (length > 0) held = [{ start: 0, bytes: Buffer.allocUnsafe(length), filled: 0 }];
     else held = [];
   };
@@ -69,11 +74,13 @@ export function collect(path: string, size: number, budget: Budget, done: (conte
       if (position === 0 && bytes.length === size) {
         // Nearly always: the file is in one piece, and nothing of it need be copied but what is kept.
         if (kept && !budget.keep(size)) gap = "it is too long to be kept";
+        const jar = isJar && size <= LONGEST_JAR ? readJar(bytes, (count) => budget.unpack(count)) : null;
         whole = {
           sha256: hash("sha256", bytes),
           ...analyse(path, kindOf(bytes), size, [{ start: 0, bytes, filled: size }]),
+          jar: jar?.libraries ?? null,
           bytes: kept && gap === null ? Buffer.from(bytes) : null,
-          gap,
+          gap: gap ?? jar?.gap ?? null,
         };
         return;
       }
@@ -93,11 +100,14 @@ export function collect(path: string, size: number, budget: Budget, done: (conte
         return;
       }
       const [first] = held;
+      const jar =
+        isJar && first?.filled === size ? readJar(first.bytes, (count) => budget.unpack(count)) : null;
       done({
         sha256: state?.digest("hex") ?? EMPTY_SHA256,
         ...analyse(path, kind, size, held),
+        jar: jar?.libraries ?? null,
         bytes: kept && first !== undefined ? first.bytes : null,
-        gap,
+        gap: gap ?? jar?.gap ?? null,
       });
     },
   };

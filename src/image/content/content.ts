@@ -2,6 +2,7 @@
 import type { CallNeed } from "../../elf/call-needs.ts";
 import type { Hardening } from "../../elf/hardening.ts";
 import type { GoBuild } from "./go-build.ts";
+import type { JarLibrary } from "./jar.ts";
 import type { Mark } from "./marks.ts";
 import type { SecretHit } from "./secrets.ts";
 
@@ -10,6 +11,8 @@ export interface Content {
   readonly sha256: string;
   readonly kind: "elf" | "script" | "text" | "binary" | "empty";
   readonly elf: ElfContent | null;
+  /** What a Java archive says it is and holds; null for what is none. */
+  readonly jar: readonly JarLibrary[] | null;
   /** The first line without its `#!`. */
   readonly script: string | null;
   readonly secrets: readonly SecretHit[];

@@ -69,8 +69,17 @@ function compare(
     layers.set(inode.layer, (layers.get(inode.layer) ?? 0) + 1);
   }
   const [most] = [...layers].toSorted(([, a], [, b]) => b - a);
-  const database = tree.resolve(one.database)?.node.inode.layer ?? 0;
-  return { ...one, claimed: files === null ? null : claimed, present, size, layer: most?.[0] ?? database };
+  const layer = most?.[0] ?? fileOf(tree, one.database)?.node.inode.layer ?? 0;
+  return { ...one, claimed: files === null ? null : claimed, present, size, layer };
+}
+
+/** A database may lie in an archive: `app.jar!lib/inner.jar`. */
+function fileOf(tree: Tree, database: string): Located | null {
+  for (let end = database.length; end > 0; end = database.lastIndexOf("!", end - 1)) {
+    const found = tree.resolve(database.slice(0, end));
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** Databases name files by the paths that they were installed under: /bin/sh is usr/bin/sh where bin is a link. */

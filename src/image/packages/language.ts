@@ -1,7 +1,8 @@
 /**
  * What language tools left a manifest of: npm (package.json below node_modules), Python (dist-info, egg-info), Go (build information in the
- * program). As far as a manifest says; nothing is guessed from file names.
+ * program), Java (pom.properties or the manifest in a jar). As far as a manifest says; nothing is guessed from file names.
  */
+import { isJarName, type JarLibrary } from "../content/jar.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type ClaimedPackage, type Found, type Gap, keptBytes } from "./package.ts";
 import { parseStanzas } from "./stanza.ts";
@@ -12,7 +13,10 @@ export function findLanguage(tree: Tree): Found {
   for (const { path, node } of tree.walk()) {
     const { content } = node.inode;
     if (content?.elf?.go != null) packages.push(...goModules(path, content.elf.go));
-    else if (/(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(path)) {
+    else if (isJarName(path) && node.inode.type === "file") {
+      packages.push(...(content?.jar ?? []).map((library) => javaLibrary(path, library)));
+      if (content?.gap != null) gaps.push({ path, reason: content.gap });
+    } else if (/(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(path)) {
       const found = npmPackage(tree, path, gaps);
       if (found !== null) packages.push(found);
     } else if (/\.dist-info\/METADATA$|\.egg-info(?:\/PKG-INFO)?$/.test(path) && node.inode.type === "file") {
@@ -41,6 +45,20 @@ function goModules(
       files: [],
     }),
   );
+}
+
+/** What a jar says of itself is no claim to a file: anybody can write it. */
+function javaLibrary(path: string, { group, name, version, inside }: JarLibrary): ClaimedPackage {
+  return {
+    manager: "java",
+    name: group === null ? name : `${group}:${name}`,
+    version,
+    architecture: null,
+    source: null,
+    license: null,
+    database: inside === "" ? path : `${path}!${inside}`,
+    files: [],
+  };
 }
 
 function npmPackage(tree: Tree, path: string, gaps: Gap[]): ClaimedPackage | null {

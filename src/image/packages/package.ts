@@ -1,7 +1,17 @@
 /** What package databases say is installed. Whether it is there is another question: ownership.ts compares them with the tree. */
 import type { Tree } from "../tree/tree.ts";
 
-export type Manager = "dpkg" | "apk" | "rpm" | "pacman" | "opkg" | "chisel" | "npm" | "python" | "go";
+export type Manager =
+  | "dpkg"
+  | "apk"
+  | "rpm"
+  | "pacman"
+  | "opkg"
+  | "chisel"
+  | "npm"
+  | "python"
+  | "go"
+  | "java";
 
 export interface ClaimedPackage {
   readonly manager: Manager;

@@ -13,6 +13,7 @@ const TYPES: Readonly<Record<Manager, string>> = {
   npm: "npm",
   python: "pypi",
   go: "golang",
+  java: "maven",
 };
 
 /** Types whose namespace is the distribution. */
@@ -23,7 +24,11 @@ export function purlOf(one: PackageFacts, distribution: Distribution | null): st
   const system = OF_DISTRIBUTION.has(one.manager);
   const { epoch, version } = versionOf(one);
   const name = one.manager === "python" ? one.name.toLowerCase().replaceAll("_", "-") : one.name;
-  const path = name.split("/").map(encode).join("/");
+  // Maven's group and artifact are namespace and name.
+  const path = name
+    .split(one.manager === "java" ? ":" : "/")
+    .map(encode)
+    .join("/");
   const namespace = system && distribution !== null ? `${encode(distribution.id.toLowerCase())}/` : "";
   const distro =
     distribution === null || distribution.version === ""
