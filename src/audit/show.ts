@@ -4,11 +4,9 @@
  * Takes: parsed records. Gives: strings, and what to print of a log as an async iterator. Must never: let a control
  * character of a record reach a terminal, or hide a line that is no record.
  */
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { printable } from "../printable.ts";
 import { parseLine } from "./chain.ts";
-import { readLines } from "./verify.ts";
+import { openToRead, readLines } from "./verify.ts";
 
 /** One line of a log as read: its record, or what is wrong with it. */
 export type ShownLine =
@@ -20,7 +18,7 @@ export type ShownLine =
  * @throws the errno error when the file cannot be read
  */
 export async function* readLog(path: string): AsyncGenerator<ShownLine, void, void> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = await openToRead(path);
   try {
     for await (const raw of readLines(file)) yield readLine(raw.number, raw.bytes, raw.ended);
   } finally {

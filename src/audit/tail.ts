@@ -4,11 +4,10 @@
  * Takes: a path and a signal to stop. Gives: an async iterator of lines and of notices. Must never: show a line before
  * its newline is there, or go silent about a file that was replaced or shortened.
  */
-import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readLine, type ShownLine } from "./show.ts";
-import { readLines } from "./verify.ts";
+import { openToRead, readLines } from "./verify.ts";
 
 export type TailEvent =
   | { readonly kind: "line"; readonly shown: ShownLine }
@@ -31,7 +30,7 @@ export async function* tailLog(
   options: TailOptions = {},
 ): AsyncGenerator<TailEvent, void, void> {
   const { last = 10, follow = true, signal, interval = 200 } = options;
-  let file = await openLog(path);
+  let file = await openToRead(path);
   // Where the next unread line starts, and its number.
   let offset = 0;
   let number = 1;
@@ -60,7 +59,7 @@ export async function* tailLog(
       const change = await lookAgain(file, path, offset);
       if (change === "replaced") {
         // oxlint-disable-next-line no-await-in-loop -- as above
-        const next = await openLog(path);
+        const next = await openToRead(path);
         // oxlint-disable-next-line no-await-in-loop -- as above
         await file.close();
         file = next;
@@ -78,10 +77,6 @@ export async function* tailLog(
   } finally {
     await file.close();
   }
-}
-
-function openLog(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
 async function lookAgain(

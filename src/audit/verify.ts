@@ -142,11 +142,23 @@ function judge(line: RawLine, head: Head): { readonly parsed: ParsedLine } | { r
 }
 
 /**
+ * A log, to be read. What is no regular file is none: a device or a pipe would pass for an empty log, which is sound.
+ * @throws the errno error when it cannot be opened; EINVAL when it is no regular file
+ */
+export async function openToRead(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  const message = `EINVAL: a log is a regular file, and this is none, open '${path}'`;
+  throw Object.assign(new Error(message), { code: "EINVAL", syscall: "open" });
+}
+
+/**
  * Check a log.
- * @throws the errno error when the file cannot be read
+ * @throws as `openToRead` does
  */
 export async function verifyLog(path: string, options: VerifyOptions = {}): Promise<Verification> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = await openToRead(path);
   try {
     return await verifyFile(file, options);
   } finally {

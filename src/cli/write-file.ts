@@ -22,7 +22,7 @@ function refusal(code: string, message: string, path: string): Error {
 }
 
 /**
- * Writes `content` to `path` with exactly `mode`. `streams`: a fifo or device (`/dev/stderr`, `/dev/fd/63`) is written
+ * Writes `content` to `path` with exactly `mode`. `streams`: a fifo or character device (`/dev/stderr`, `/dev/fd/63`) is written
  * to as it is; else it is refused like a directory. Rejects with a Node system error.
  */
 export async function writeWhole(
@@ -34,7 +34,9 @@ export async function writeWhole(
   const target = await present(stat(path));
   if (target?.isDirectory() === true) throw refusal("EISDIR", "is a directory", path);
   if (target !== null && !target.isFile()) {
-    if (streams === "refuse") throw refusal("EINVAL", "is not a regular file", path);
+    // A disk is no place for a report, whatever led there.
+    if (streams === "refuse" || target.isBlockDevice())
+      throw refusal("EINVAL", "is not a regular file", path);
     const stream = await open(path, constants.O_WRONLY);
     try {
       await stream.writeFile(content);

@@ -163,9 +163,12 @@ function filesystem({ filesystem: fs }: Spec, report: Report): void {
     ["masked", fs.masked],
     ["readOnly", fs.readOnly],
   ] as const) {
-    if (list.includes("/") && (field === "masked" || fs.write !== "none"))
+    if (list.includes("/"))
       report.add("profile-contradiction", `/filesystem/${field}`, "the root itself is in the list", {
-        hint: field === "masked" ? "use filesystem.root" : 'set filesystem.write to "none"',
+        hint:
+          field === "masked"
+            ? "use filesystem.root"
+            : 'set filesystem.write to "none", and name the mounts that are to be read-only',
       });
   }
 }

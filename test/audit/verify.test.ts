@@ -1,9 +1,12 @@
+import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { HASH_TAIL, parseLine, sha256 } from "../../src/audit/chain.ts";
 import { type ExportedHead, parseHead, recordHeadSigned, signHead } from "../../src/audit/head.ts";
+import { readLog } from "../../src/audit/show.ts";
+import { tailLog } from "../../src/audit/tail.ts";
 import { exportHead, type Verification, verifyLog } from "../../src/audit/verify.ts";
 import { lines, numbered, open, temporary } from "./fixture.ts";
 
@@ -58,6 +61,17 @@ function forge(line: string): string {
   const body = line.slice(0, -HASH_TAIL).replace(/"prev":"0+"/, `"prev":"${"1".repeat(64)}"`);
   return `${body},"hash":"${sha256(body)}"}`;
 }
+
+test("what is no regular file is no log, and not a sound one", async () => {
+  const fifo = join(temporary(), "fifo");
+  execFileSync("mkfifo", [fifo]);
+  for (const path of ["/dev/null", "/dev/zero", fifo]) {
+    const refused = { code: "EINVAL", message: expect.stringContaining(path) };
+    await expect(verifyLog(path)).rejects.toMatchObject(refused);
+    await expect(readLog(path).next()).rejects.toMatchObject(refused);
+    await expect(tailLog(path, { follow: false }).next()).rejects.toMatchObject(refused);
+  }
+});
 
 describe("verify", () => {
   test("every flipped bit of a hundred records is found, in its line", async () => {

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { writeWhole } from "../../src/cli/write-file.ts";
+import { needRoot } from "../host/needs.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -60,6 +61,15 @@ describe("a written file", () => {
     await expect(writeWhole("/dev/null", "x", 0o755, "refuse")).rejects.toMatchObject({ code: "EINVAL" });
     await writeWhole("/dev/null", "x", 0o644, "write");
     expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
+  });
+
+  it("is never written over a disk that a link leads to", async (context) => {
+    needRoot(context);
+    // 7:4095 is a loop device that nobody has set up.
+    execFileSync("mknod", [at("disk"), "b", "7", "4095"]);
+    symlinkSync(at("disk"), at("link"));
+    for (const path of [at("disk"), at("link")])
+      await expect(writeWhole(path, "x", 0o644, "write")).rejects.toMatchObject({ code: "EINVAL" });
   });
 
   it("may be a fifo that somebody reads", async () => {

@@ -282,6 +282,12 @@ describe("a field that does not fit is refused where it is written", () => {
       ["p.json:1:68 /filesystem/mounts/0/target: a mount cannot replace the root; use filesystem.root"],
     ],
     [
+      { filesystem: { readOnly: ["/"] } },
+      [
+        'p.json:1:44 /filesystem/readOnly: the root itself is in the list; set filesystem.write to "none", and name the mounts that are to be read-only',
+      ],
+    ],
+    [
       { filesystem: { mounts: [{ type: "bind", source: "/dev", target: "/dev" }] } },
       ["p.json:1:83 /filesystem/mounts/0/target: /dev is made by the sandbox; use filesystem.devices"],
     ],
