@@ -11,6 +11,7 @@ import { domainAsked, labelsAsked, takesSelinuxModule } from "./compile/lsm/seli
 import { writablePaths } from "./compile/own-places.ts";
 import type { LaunchPlan } from "./compile/plan.ts";
 import { placesInside } from "./compile/visible.ts";
+import { probeMode } from "./host/apparmor-mode.ts";
 import type { HostFacts, OwnPlace, RequestFacts } from "./host/facts.ts";
 import { errorCode } from "./host/files.ts";
 import { probeInstallTree } from "./host/install-tree.ts";
@@ -129,7 +130,15 @@ export class Preparation {
     const { write } = brief.spec.filesystem;
     const installTree = root.type === "system" && write !== "none" ? probeInstallTree() : [];
     const paths = probePaths(namedPaths(brief, host, cwd, more), layers(brief));
-    return { cwd, paths, installTree, ownPlaces: this.#ownPlaces(), command, selinux: this.#labels() };
+    return {
+      cwd,
+      paths,
+      installTree,
+      ownPlaces: this.#ownPlaces(),
+      command,
+      selinux: this.#labels(),
+      apparmorMode: this.#apparmorMode(),
+    };
   }
 
   #ownPlaces(): readonly OwnPlace[] {
@@ -141,6 +150,13 @@ export class Preparation {
       ...(directory === null ? [] : [probeOwnPlace("cache", resolve(directory))]),
       ...(log === null ? [] : [probeOwnPlace("log", log)]),
     ];
+  }
+
+  /** How the profile is held that is named: loaded, changed and removed by others. */
+  #apparmorMode(): RequestFacts["apparmorMode"] {
+    const { type, apparmorProfile } = this.brief.spec.lsm;
+    const asked = apparmorProfile !== null && (type === "any" || type === "apparmor");
+    return asked && this.host.lsm.apparmor !== null ? probeMode(apparmorProfile) : null;
   }
 
   /** What the loaded SELinux policy knows of the labels that this profile may use: modules come and go. */

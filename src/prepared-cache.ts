@@ -82,12 +82,13 @@ export class PreparedCache {
   launchKey(
     profileKey: string,
     { sources }: ProfileBrief,
-    { cwd, paths, installTree, ownPlaces, command, selinux }: RequestFacts,
+    { cwd, paths, installTree, ownPlaces, command, selinux, apparmorMode }: RequestFacts,
     terminals: readonly number[],
   ): string {
     // A command that is searched for inside is the run's business: by its name it is in no plan.
     const shown = command === null ? null : [command.hostPath, command.closure];
-    return digest([profileKey, sources, cwd, paths, installTree, ownPlaces, shown, selinux, terminals]);
+    const host = [paths, installTree, ownPlaces, selinux, apparmorMode];
+    return digest([profileKey, sources, cwd, shown, host, terminals]);
   }
 
   readLaunch(key: string): PreparedParts | null {

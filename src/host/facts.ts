@@ -167,6 +167,10 @@ export interface SelinuxLabels {
   readonly permissive: boolean | null;
 }
 
+/** How the kernel holds whom an AppArmor profile confines (apparmor.d(5), "Profile flags"); "absent": no profile of that name is loaded. */
+export const APPARMOR_MODES = ["enforce", "kill", "complain", "unconfined", "prompt"] as const;
+export type AppArmorMode = (typeof APPARMOR_MODES)[number] | "absent";
+
 /** A place of the tool's own that a payload must not write to. */
 export interface OwnPlace {
   readonly use: "cache" | "log";
@@ -186,4 +190,6 @@ export interface RequestFacts {
   readonly ownPlaces: readonly OwnPlace[];
   /** null: SELinux is not active, or not asked for. */
   readonly selinux: SelinuxLabels | null;
+  /** Of the profile that `lsm.apparmorProfile` names; null: AppArmor is not active, none is named, or the kernel cannot be asked. */
+  readonly apparmorMode: AppArmorMode | null;
 }

@@ -148,6 +148,36 @@ describe("a label that is named", () => {
     });
   });
 
+  test.each([
+    ["enforce", "full", "tool-profile (enforce)"],
+    ["kill", "full", "tool-profile (kill)"],
+    ["complain", "none", "tool-profile (complain)"],
+    ["prompt", "none", "tool-profile (prompt)"],
+    ["unconfined", "none", "tool-profile (unconfined)"],
+    [null, "partial", "tool-profile (enforce)"],
+  ] as const)("in mode %s is %s", (apparmorMode, status, expected) => {
+    const decision = decisionOf({ host: APPARMOR, overrides, apparmorMode });
+    expect(decision).toMatchObject({ status, check: { expected } });
+    const required = { ...overrides, "/require/lsm": "full" };
+    const plan = planFor({ host: APPARMOR, overrides: required, apparmorMode });
+    expect(plan.ok).toBe(status === "full");
+  });
+
+  test("that is not loaded is refused where it was named; a launcher may run where it is", () => {
+    const plan = planFor({ host: APPARMOR, overrides, apparmorMode: "absent" });
+    expect(plan.ok ? [] : plan.problems).toMatchObject([
+      {
+        kind: "host-cannot",
+        pointer: "/lsm/apparmorProfile",
+        message: expect.stringContaining("tool-profile"),
+      },
+    ]);
+    const mode = "standalone";
+    expect(decisionOf({ host: APPARMOR, overrides, apparmorMode: "absent", mode })).toMatchObject({
+      status: "full",
+    });
+  });
+
   test("of SELinux is full only where it is enforcing", () => {
     const named = {
       "/lsm/selinuxLabel": "system_u:system_r:tool_t:s0:c1,c2",

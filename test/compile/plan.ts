@@ -54,6 +54,8 @@ export interface Case {
   readonly installTree?: readonly string[];
   readonly ownPlaces?: RequestFacts["ownPlaces"];
   readonly selinux?: RequestFacts["selinux"];
+  /** Of the AppArmor profile that is named; by default it is loaded and enforced. */
+  readonly apparmorMode?: RequestFacts["apparmorMode"];
 }
 
 const OPTION: Provenance = { kind: "option", option: "test" };
@@ -119,6 +121,6 @@ function facts(request: Case, host: HostFacts): RequestFacts {
           hostPath: request.command.includes("/") ? request.command : null,
           closure: [],
         };
-  const { installTree = [], ownPlaces = [], selinux = null } = request;
-  return { cwd, paths, installTree, ownPlaces, command, selinux };
+  const { installTree = [], ownPlaces = [], selinux = null, apparmorMode = "enforce" } = request;
+  return { cwd, paths, installTree, ownPlaces, command, selinux, apparmorMode };
 }

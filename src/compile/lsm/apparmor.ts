@@ -3,6 +3,7 @@
  * its digest before the launch. Never loosens what holds the caller: on a confined one the payload's profile is stacked.
  */
 import type { AppArmorFacts } from "../../host/facts.ts";
+import type { Status } from "../../profile/spec.ts";
 import type { Draft } from "../draft.ts";
 import { type AppArmorPolicy, writeAppArmor } from "./apparmor-policy.ts";
 import { lacksProc, setLabelOnExec } from "./label.ts";
@@ -61,14 +62,25 @@ function enterProfile(
     policy !== null && !draft.supervised
       ? "must be loaded before the launcher runs: see sandbox profile export"
       : "";
+  const held = policy === null ? holding(draft, name) : { mode: "enforce", weaker: null };
+  const status: Status = held.weaker?.status ?? (lenient ? "partial" : "full");
   const decision = draft.decide({
     id: "lsm",
     control: "lsm",
     setting: `AppArmor profile ${name}${stacked ? `, stacked on ${label}` : ""}`,
     pointer: policy === null ? "/lsm/apparmorProfile" : "/lsm/type",
-    status: lenient ? "partial" : "full",
-    reason: lenient ? `stacking takes the permission change_profile${outer}` : loaded,
-    check: { kind: "label", expected: `${stacked ? `${label}//&` : ""}${name} (enforce)` },
+    status,
+    reason: [
+      ...(held.weaker === null ? [] : [held.weaker.reason]),
+      ...(lenient
+        ? [`stacking takes the permission change_profile${outer}`]
+        : [loaded].filter((each) => each !== "")),
+    ].join("; "),
+    check: {
+      kind: "label",
+      // Profiles of a stack that are held in different ways are "mixed".
+      expected: `${stacked ? `${label}//&` : ""}${name} (${stacked && held.mode !== "enforce" ? "mixed" : held.mode})`,
+    },
   });
   setLabelOnExec(
     draft,
@@ -77,4 +89,43 @@ function enterProfile(
     `${stacked ? "stack" : "exec"} ${name}`,
     lenient ? "continue" : "fail",
   );
+}
+
+/** How a profile that the author named is held, and what that is short of. */
+function holding(
+  draft: Draft,
+  name: string,
+): { readonly mode: string; readonly weaker: { readonly status: Status; readonly reason: string } | null } {
+  const mode = draft.request.apparmorMode;
+  switch (mode) {
+    case "enforce":
+    case "kill":
+      return { mode, weaker: null };
+    case "complain":
+    case "prompt":
+      return {
+        mode,
+        weaker: { status: "none", reason: `${name} is in mode ${mode}: what it would refuse is let through` },
+      };
+    case "unconfined":
+      return { mode, weaker: { status: "none", reason: `${name} confines nobody` } };
+    case "absent":
+      // A launcher may run where it is loaded, or later than now.
+      if (draft.supervised)
+        draft.problem({
+          kind: "host-cannot",
+          pointer: "/lsm/apparmorProfile",
+          message: `no AppArmor profile ${name} is loaded on this host`,
+          hint: "load it with apparmor_parser --replace; sudo aa-status shows what is loaded",
+        });
+      return { mode: "enforce", weaker: null };
+    case null:
+      return {
+        mode: "enforce",
+        weaker: {
+          status: "partial",
+          reason: `whether ${name} is enforced cannot be asked: /sys/kernel/security/apparmor is not there`,
+        },
+      };
+  }
 }

@@ -94,7 +94,7 @@ export const BENCHES = {
     about: "the live tests of the first kernel, as they are, by root and by an ordinary user",
     kernelArguments: ["security=apparmor"],
     tests: words(`
-      test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours test/live/hostile-root test/live/terminal`),
+      test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours`),
     limit: 900,
   },
   apparmor: {

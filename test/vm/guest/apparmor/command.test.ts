@@ -146,6 +146,38 @@ describe("run by an ordinary user", () => {
     expect(ran.stderr).toContain("cat: /etc/hostname: Permission denied");
   });
 
+  it("one that is not enforced, or not loaded, is said to be that, and refused where more is required", async () => {
+    const flags = (name: string): readonly string[] => ["--set", `/lsm/apparmorProfile="${name}"`];
+    const others = `profile bench-lenient flags=(complain, attach_disconnected, mediate_deleted) { }
+      profile bench-deadly flags=(kill, attach_disconnected, mediate_deleted) { file, network, unix, signal, }`;
+    load(others);
+    try {
+      const lenient = await sandbox(
+        "user",
+        shell("cat /proc/self/attr/current; cat /etc/hostname > /dev/null && echo read"),
+        {
+          flags: flags("bench-lenient"),
+        },
+      );
+      expect(lenient).toMatchObject({ code: 0, stdout: "bench-lenient (complain)\nread\n" });
+      expect(lsmOf(lenient)).toMatchObject({ matches: true, status: "none" });
+      for (const [name, said] of [
+        ["bench-lenient", "in mode complain: what it would refuse is let through"],
+        ["bench-absent", "no AppArmor profile bench-absent is loaded on this host"],
+      ] as const) {
+        const refused = await sandbox("user", ["/bin/true"], { flags: [...flags(name), ...REQUIRED] });
+        expect(refused).toMatchObject({ code: 125, stdout: "", stderr: expect.stringContaining(said) });
+      }
+      const deadly = await sandbox("user", ["/bin/cat", "/proc/self/attr/current"], {
+        flags: [...flags("bench-deadly"), ...REQUIRED],
+      });
+      expect(deadly).toMatchObject({ code: 0, stdout: "bench-deadly (kill)\n" });
+      expect(lsmOf(deadly)).toMatchObject({ matches: true, status: "full" });
+    } finally {
+      unload(others);
+    }
+  });
+
   it("none is made, which is recorded, or refused where it is required", async () => {
     const ran = await sandbox("user", ["/bin/cat", "/proc/self/attr/current"]);
     expect(ran).toMatchObject({ code: 0, stdout: "unconfined\n" });
