@@ -4,6 +4,8 @@
  *
  *   npm run test:vm -- [--only NAME,...] [--jobs N] [--console] [--list] [-- ARGUMENTS OF VITEST]
  *
+ * A test file among those arguments takes the place of the bench's own.
+ *
  * Needs apt-get and dpkg-deb, qemu, e2fsprogs and gcc. Where one is missing it says so in one line and succeeds;
  * with SANDBOX_MUST_WORK=1 that is a failure. Caches in $XDG_CACHE_HOME/sandbox-vm.
  */
@@ -66,7 +68,7 @@ const launchers = names.some((name) => BENCHES[name].launchers)
 const project = await projectImage(
   work,
   Object.fromEntries(
-    vitestRuns.map((name) => [name, [...BENCHES[name].tests, "--passWithNoTests=false", ...forVitest]]),
+    vitestRuns.map((name) => [name, [...testsOf(name), "--passWithNoTests=false", ...forVitest]]),
   ),
   async (directory) => launchers?.compileLaunchers(join(directory, "launchers")),
 );
@@ -90,6 +92,11 @@ const total = [...verdicts.values()].reduce(
 );
 console.log(`1..${total}`);
 process.exit(successful ? 0 : 1);
+
+/** Files that are named are run in the place of the bench's own. */
+function testsOf(name) {
+  return forVitest.some((argument) => argument.startsWith("test/")) ? [] : BENCHES[name].tests;
+}
 
 async function run(name) {
   const bench = BENCHES[name];

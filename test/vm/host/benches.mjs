@@ -91,10 +91,10 @@ export const BENCHES = {
   },
   live: {
     machine: "amd64",
-    about: "the live tests of the first kernel, as they are, by root and by an ordinary user",
-    kernelArguments: ["security=apparmor"],
-    tests: words(`
-      test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours`),
+    about: "live tests of this machine's own suite, by root and by an ordinary user; no security module",
+    // Where AppArmor refuses first, it is another errno: the tests name those of the mounts and the filter.
+    kernelArguments: ["apparmor=0"],
+    tests: words("test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours"),
     limit: 900,
   },
   apparmor: {
