@@ -20,6 +20,8 @@ export interface Waiver {
   readonly expires: string;
   /** The largest amount it covers, where findings have one; null: any. */
   readonly upTo: number | null;
+  /** Digest of the image or layer that it is limited to; null: wherever the object is. */
+  readonly within: string | null;
   readonly place: Place;
 }
 
@@ -44,7 +46,7 @@ export function readWaivers(
 }
 
 function readWaiver(item: Field, rules: readonly string[], reader: DocumentReader): Waiver | null {
-  const fields = reader.object(item, [...FIELDS, "upTo"], FIELDS);
+  const fields = reader.object(item, [...FIELDS, "upTo", "within"], FIELDS);
   const rule = reader.text(fields["rule"], rules);
   const [subject, object, reason, owner] = (["subject", "object", "reason", "owner"] as const).map((name) =>
     reader.text(fields[name]),
@@ -54,6 +56,7 @@ function readWaiver(item: Field, rules: readonly string[], reader: DocumentReade
     fields["upTo"] === undefined
       ? null
       : reader.number(fields["upTo"], "a number", (value) => (typeof value === "number" ? value : null));
+  const within = fields["within"] === undefined ? null : readDigest(fields["within"], reader);
   if (
     rule === undefined ||
     subject === undefined ||
@@ -61,10 +64,11 @@ function readWaiver(item: Field, rules: readonly string[], reader: DocumentReade
     reason === undefined ||
     owner === undefined ||
     expires === undefined ||
-    upTo === undefined
+    upTo === undefined ||
+    within === undefined
   )
     return null;
-  return { rule, subject, object, reason, owner, expires, upTo, place: placeOf(item) };
+  return { rule, subject, object, reason, owner, expires, upTo, within, place: placeOf(item) };
 }
 
 function readDate(field: Field | undefined, reader: DocumentReader): string | undefined {
@@ -72,6 +76,15 @@ function readDate(field: Field | undefined, reader: DocumentReader): string | un
   if (field === undefined || text === undefined) return undefined;
   if (isDay(text)) return text;
   reader.report(field, `${JSON.stringify(text)} is not a day`, { expected: "YYYY-MM-DD" });
+  return undefined;
+}
+
+function readDigest(field: Field, reader: DocumentReader): string | undefined {
+  const text = reader.text(field);
+  if (text === undefined || /^sha256:[0-9a-f]{64}$/.test(text)) return text;
+  reader.report(field, `${JSON.stringify(text)} is not a digest`, {
+    expected: "sha256: and 64 hexadecimal digits",
+  });
   return undefined;
 }
 
@@ -90,6 +103,7 @@ export function covers(waiver: Waiver, finding: Finding): boolean {
     waiver.rule === finding.rule.id &&
     matchesPattern(waiver.subject, finding.subject) &&
     matchesPattern(waiver.object, finding.object) &&
+    (waiver.within === null || finding.scopes?.includes(waiver.within) === true) &&
     (waiver.upTo === null || (finding.amount ?? 0) <= waiver.upTo)
   );
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { dockerArchive, type ImageSpec } from "../image/layout.ts";
+import { dockerArchive, type ImageSpec, sha256 } from "../image/layout.ts";
 import { directory, file, tar } from "../image/tar-writer.ts";
 import { messages, sandbox } from "./command.ts";
 
@@ -176,6 +176,78 @@ describe("the ratchet, for images", () => {
     await check("now.tar", ...args, "--update-baseline");
     expect(readFileSync(join(cwd, "known.json"), "utf8")).not.toContain("/bin/su");
     expect((await check("now.tar", ...args)).status).toBe(0);
+  });
+});
+
+describe("waivers, for images", () => {
+  const image = (first: string, second: string) =>
+    dockerArchive({
+      layers: [{ tar: tar(file("etc/one", first)) }, { tar: tar(file("etc/two", second)) }],
+      config: { User: "1" },
+    });
+  const waive = (more: Readonly<Record<string, unknown>>): void =>
+    writeFileSync(
+      join(cwd, "layer.json"),
+      JSON.stringify({
+        waivers: [
+          {
+            rule: "no-secrets",
+            subject: "w.tar",
+            object: "aws-access-key in file **",
+            reason: "a test account",
+            owner: "ops",
+            expires: "2026-02-01",
+            ...more,
+          },
+        ],
+      }),
+    );
+  const secrets = async (today = "2026-01-02"): Promise<readonly string[]> => {
+    const args = [
+      "w.tar",
+      "--policy",
+      "base",
+      "--waivers",
+      "layer.json",
+      "--format",
+      "json",
+      "--today",
+      today,
+    ];
+    const { stdout } = await sandbox(["check", "image", ...args, "--platform", "linux/amd64"], { cwd });
+    const { findings } = JSON.parse(stdout) as {
+      findings: { rule: string; object: string; state: string }[];
+    };
+    return findings
+      .filter(({ rule }) => rule === "no-secrets" || rule.startsWith("waiver-"))
+      .map(({ rule, object, state }) =>
+        rule === "no-secrets" ? `${object.split(" ").at(-1)} ${state}` : rule,
+      );
+  };
+
+  it("cover what lies in the layer they are limited to, until their day, and nothing else", async () => {
+    writeFileSync(join(cwd, "w.tar"), image(KEY, KEY));
+    waive({});
+    expect(await secrets()).toEqual(["etc/one waived", "etc/two waived"]);
+    waive({ within: sha256(tar(file("etc/one", KEY))) });
+    expect(await secrets()).toEqual(["etc/one waived", "etc/two new"]);
+    expect((await secrets("2026-02-02")).toSorted()).toEqual([
+      "etc/one new",
+      "etc/two new",
+      "waiver-expired",
+    ]);
+    // The layer was built again: what was accepted is not there any more.
+    writeFileSync(join(cwd, "w.tar"), image(`${KEY} `, "x"));
+    expect((await secrets()).toSorted()).toEqual(["etc/one new", "waiver-unused"]);
+  });
+
+  it("are refused with a digest that is none", async () => {
+    waive({ within: "sha256:12" });
+    const { status, stderr } = await check("w.tar", "--waivers", "layer.json");
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^layer\.json:1:\d+ \/waivers\/0\/within: "sha256:12" is not a digest; expected sha256: and 64/,
+    );
   });
 });
 
