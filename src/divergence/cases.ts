@@ -11,6 +11,7 @@ import { isSyscall, syscallTable } from "../compile/seccomp/tables.ts";
 import type { FilterTarget } from "../compile/seccomp/target.ts";
 import type { Checked } from "../problems.ts";
 import type { SeccompArg, SeccompRule, SeccompSpec } from "../profile/spec.ts";
+import { judgeComparisons, mergedAsLoaded } from "./merged-comparisons.ts";
 
 export const CASES = {
   "same-argument": {
@@ -39,6 +40,11 @@ export const CASES = {
     about:
       "on the architectures that the document lists, calls with a higher number than any that it names get ENOSYS, whatever its default says",
   },
+  "merged-comparisons": {
+    by: "libseccomp up to 2.6.0",
+    about:
+      "of two rules that compare one argument by order, with values beyond 32 bits, the second is asked of the wrong half of the argument",
+  },
   multiplexer: {
     by: "libseccomp",
     about:
@@ -55,13 +61,15 @@ export interface Deviation {
   readonly pointer: string;
   /** The rules as they are loaded; null: nothing is loaded that could be compared. */
   readonly loaded: ((target: FilterTarget) => Checked<FilterPolicy>) | null;
+  /** Why nobody knows what is loaded; it then holds for no target. */
+  readonly unsure?: (target: FilterTarget) => string | null;
   /** The calls it is about, where that is not all. */
   readonly names: readonly string[];
 }
 
 /** Every place of a document that a case concerns. Whether it changes an answer is for the prover to say. */
 export function deviations(spec: SeccompSpec): readonly Deviation[] {
-  return [...spec.syscalls.flatMap((rule, i) => ofRule(spec, rule, i)), ...stubbed(spec)];
+  return [...spec.syscalls.flatMap((rule, i) => ofRule(spec, rule, i)), ...stubbed(spec), ...compared(spec)];
 }
 
 function ofRule(spec: SeccompSpec, rule: SeccompRule, i: number): readonly Deviation[] {
@@ -123,6 +131,44 @@ function meant(spec: SeccompSpec, combine: Combine): NonNullable<Deviation["load
     return made.ok ? { ok: true, value: made.value.policy } : made;
   };
 }
+
+/** Comparisons by order of the same argument in two rules for one call: at the later of the two. */
+function compared(spec: SeccompSpec): readonly Deviation[] {
+  const asLoaded: Combine = (rules, { abi }) => mergedAsLoaded(abi, rules);
+  return spec.syscalls.flatMap((rule, i): readonly Deviation[] => {
+    const ordered = orderedArguments(rule);
+    const before = spec.syscalls
+      .slice(0, i)
+      .filter((other) => orderedArguments(other).some((each) => ordered.includes(each)));
+    const earlier = expanded(before.flatMap((other) => other.names));
+    const names = expanded(rule.names).filter((name) => earlier.includes(name));
+    if (names.length === 0) return [];
+    const unsure = (target: FilterTarget): string | null => {
+      const hard = new Set<string>();
+      const looked = normalise(spec, target, (rules, { abi, nr }) => {
+        const name = syscallTable(abi).names.get(nr) ?? "";
+        if (names.includes(name) && judgeComparisons(abi, rules) === "unsure") hard.add(name);
+        return strictestFirst(rules);
+      });
+      if (!looked.ok || hard.size === 0) return null;
+      return `what the library makes of more than two such conditions is not modelled: ${[...hard].join(", ")}`;
+    };
+    return [
+      {
+        case: "merged-comparisons",
+        pointer: `/seccomp/syscalls/${i}/args`,
+        loaded: meant(spec, asLoaded),
+        unsure,
+        names,
+      },
+    ];
+  });
+}
+
+const ORDERED = ["SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_GT", "SCMP_CMP_GE"];
+
+const orderedArguments = ({ args = [] }: SeccompRule): readonly number[] =>
+  args.flatMap(({ op, index }) => (ORDERED.includes(op) ? [index] : []));
 
 const errnoOf = (value: number | undefined): number => value ?? EPERM;
 

@@ -45,6 +45,11 @@ export function divergencesOf(filter: InputFilter): Checked<readonly Divergence[
       found.push({ ...common, direction: null, calls: deviation.names, witness: null, unknown: null });
       continue;
     }
+    const unsure = deviation.unsure?.(target) ?? null;
+    if (unsure !== null) {
+      found.push({ ...common, direction: null, calls: deviation.names, witness: null, unknown: unsure });
+      continue;
+    }
     const meant = deviation.loaded(target);
     if (!meant.ok) return meant;
     const loaded = prover.rules(meant.value);

@@ -1,6 +1,7 @@
 """Loads an OCI seccomp object the way runc does, and prints the filter that libseccomp makes of it. A condition a rule, in its order; a name
-that libseccomp does not know is left out, as runtimes do. Names left out go to stderr."""
+that libseccomp does not know is left out, as runtimes do. Names left out go to stderr. Of a list of such objects, a filter a line, in base64."""
 
+import base64
 import json
 import sys
 import tempfile
@@ -37,29 +38,39 @@ def argument(condition):
     return seccomp.Arg(index, OPERATORS[operator], value)
 
 
-profile = json.load(sys.stdin)
-default = action(profile["defaultAction"], profile.get("defaultErrnoRet"))
-loaded = seccomp.SyscallFilter(default)
 unknown = set()
-for rule in profile["syscalls"]:
-    if "amd64" not in (rule.get("includes") or {}).get("arches", ["amd64"]):
-        continue
-    conditions = rule.get("args") or []
-    indices = [condition["index"] for condition in conditions]
-    # Two conditions on one argument: each becomes a rule of its own (libcontainer/seccomp/seccomp_linux.go, matchCall).
-    alternatives = [conditions] if len(set(indices)) == len(indices) else [[each] for each in conditions]
-    for name in rule["names"]:
-        number = seccomp.resolve_syscall(seccomp.Arch(), name)
-        if number < 0:
-            unknown.add(name)
+
+
+def load(profile):
+    default = action(profile["defaultAction"], profile.get("defaultErrnoRet"))
+    loaded = seccomp.SyscallFilter(default)
+    for rule in profile["syscalls"]:
+        if "amd64" not in (rule.get("includes") or {}).get("arches", ["amd64"]):
             continue
-        verdict = action(rule["action"], rule.get("errnoRet"))
-        if verdict == default:
-            continue
-        for each in alternatives:
-            loaded.add_rule_exactly(verdict, number, *[argument(condition) for condition in each])
-with tempfile.TemporaryFile() as file:
-    loaded.export_bpf(file)
-    file.seek(0)
-    sys.stdout.buffer.write(file.read())
+        conditions = rule.get("args") or []
+        indices = [condition["index"] for condition in conditions]
+        # Two conditions on one argument: each becomes a rule of its own (libcontainer/seccomp/seccomp_linux.go, matchCall).
+        alternatives = [conditions] if len(set(indices)) == len(indices) else [[each] for each in conditions]
+        for name in rule["names"]:
+            number = seccomp.resolve_syscall(seccomp.Arch(), name)
+            if number < 0:
+                unknown.add(name)
+                continue
+            verdict = action(rule["action"], rule.get("errnoRet"))
+            if verdict == default:
+                continue
+            for each in alternatives:
+                loaded.add_rule_exactly(verdict, number, *[argument(condition) for condition in each])
+    with tempfile.TemporaryFile() as file:
+        loaded.export_bpf(file)
+        file.seek(0)
+        return file.read()
+
+
+given = json.load(sys.stdin)
+if isinstance(given, list):
+    for each in given:
+        print(base64.b64encode(load(each)).decode())
+else:
+    sys.stdout.buffer.write(load(given))
 print(" ".join(sorted(unknown)), file=sys.stderr)
