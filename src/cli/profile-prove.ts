@@ -112,7 +112,7 @@ async function asText(
       case "refuted":
         return `${machine}: refuted: ${formatWitness(result.witness, `${first} says`, `${second} says`)}`;
       case "unknown":
-        return `${machine}: unknown: ${result.reason}`;
+        return `${machine}: cannot be decided: ${result.reason}`;
     }
   });
   if (against === null) return lines;

@@ -30,7 +30,7 @@ const ORDER: readonly Direction[] = ["looser", "incomparable", "stricter", "only
 
 export function renderDifferences(compared: PolicyDifference, format: "text" | "markdown"): string {
   const { machine, first, second, result } = compared;
-  if ("kind" in result) return `${machine}: unknown: ${result.reason}`;
+  if ("kind" in result) return `${machine}: cannot be decided: ${result.reason}`;
   const direction = overall(result.map((difference) => difference.direction));
   const title = verdictOf(direction, first.name, second.name);
   const rows = rowsOf(result);

@@ -58,7 +58,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
     id: "reached-programs",
     title: "Nearly every program and library is one that the entry point reaches",
     rationale:
-      "What nothing starts is of use only to somebody who should not be there. Libraries that are loaded by name at run time are not seen: such programs are listed as unknown.",
+      "What nothing starts is of use only to somebody who should not be there. Libraries that are loaded by name at run time are not seen: such programs are listed as not decidable.",
     remediation:
       "Leave out the packages that sandbox image inspect names as not reached, or raise the limit.",
     references: [cis("4.3")],

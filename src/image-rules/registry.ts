@@ -54,7 +54,8 @@ const RULES: readonly ImageRule[] = [
       references: [],
     },
     ["gap"],
-    ({ subject, detail }) => `${subject === "image" ? "something" : subject} is not known: ${detail}`,
+    ({ subject, detail }) =>
+      `${subject === "image" ? "a part of the image" : subject} could not be read: ${detail}`,
   ),
   forbids(
     {

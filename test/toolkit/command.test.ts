@@ -106,7 +106,7 @@ describe("prove", () => {
     const odd = await run("prove", "odd.bpf", "--equal", "strict", "--arch", "x86_64");
     expect([odd.status, odd.stdout]).toEqual([
       3,
-      "x86_64: unknown: the program multiplies by a part of the call\n",
+      "x86_64: cannot be decided: the program multiplies by a part of the call\n",
     ]);
     const absent = await run("prove", "absent.json", "--equal", "strict");
     expect([absent.status, absent.stdout]).toEqual([3, ""]);

@@ -1,48 +1,65 @@
 /** Rules about limits: what one run can take from the host. */
+import type { Reference } from "../../gate/rule.ts";
 import { formatSize, formatTime } from "../../profile/units.ts";
-import type { ProfileFacts } from "../facts.ts";
 import { cis, man, type ProfileRule, profileRule, violation } from "../profile-rule.ts";
 
-/** A limit that is missing or larger than the policy accepts; 0 accepts any. */
-function* limit(
-  facts: ProfileFacts,
-  name: string,
-  value: number | null,
-  max: number,
-  format: (value: number) => string,
-) {
-  const pointer = `/resources/${name}`;
-  if (value === null)
-    yield { ...violation(facts, pointer, `${name} has no limit`, pointer), amount: Number.MAX_SAFE_INTEGER };
-  else if (max > 0 && value > max)
-    yield {
-      ...violation(facts, pointer, `${name} is ${format(value)}, more than ${format(max)}`, pointer),
-      amount: value,
-    };
+interface LimitText {
+  readonly id: string;
+  readonly title: string;
+  readonly rationale: string;
+  readonly field: "memory" | "pids" | "wallTime" | "openFiles";
+  readonly references: readonly Reference[];
+  readonly unit: "size" | "time" | "integer";
+}
+
+const FORMATS: Readonly<Record<LimitText["unit"], (value: number) => string>> = {
+  size: formatSize,
+  time: formatTime,
+  integer: String,
+};
+
+/** A limit that must be there, and no larger than a policy accepts. */
+function limitRule({ field, unit, ...text }: LimitText): ProfileRule {
+  const pointer = `/resources/${field}`;
+  const most = {
+    type: unit,
+    default: 0,
+    about: `the ${unit === "time" ? "longest" : "largest"} limit accepted; 0: any`,
+  };
+  return profileRule({
+    ...text,
+    remediation: `Set resources.${field}.`,
+    options: { max: most },
+    *check(facts, { max }) {
+      const value = facts.spec.resources[field];
+      const format = FORMATS[unit];
+      if (value === null) {
+        const amount = Number.MAX_SAFE_INTEGER;
+        yield { ...violation(facts, pointer, `${field} has no limit`, pointer), amount };
+      } else if (max > 0 && value > max) {
+        const message = `${field} is ${format(value)}, more than ${format(max)}`;
+        yield { ...violation(facts, pointer, message, pointer), amount: value };
+      }
+    },
+  });
 }
 
 export const RESOURCES: readonly ProfileRule[] = [
-  profileRule({
+  limitRule({
     id: "memory-limit",
     title: "Memory is limited",
     rationale: "Without a limit one run takes the host's memory, and the kernel ends something else for it.",
-    remediation: "Set resources.memory.",
+    field: "memory",
     references: [cis("5.11"), man("cgroups", 7)],
-    options: { max: { type: "size", default: 0, about: "the largest limit accepted; 0: any" } },
-    *check(facts, { max }) {
-      yield* limit(facts, "memory", facts.spec.resources.memory, max, formatSize);
-    },
+    unit: "size",
   }),
-  profileRule({
+  limitRule({
     id: "process-limit",
     title: "Processes are limited",
     rationale: "Without a limit a loop that forks takes every process number of the host.",
-    remediation: "Set resources.pids.",
+    field: "pids",
     references: [cis("5.29"), man("cgroups", 7)],
-    options: { max: { type: "integer", default: 0, about: "the largest limit accepted; 0: any" } },
-    *check(facts, { max }) {
-      yield* limit(facts, "pids", facts.spec.resources.pids, max, String);
-    },
+    unit: "integer",
   }),
   profileRule({
     id: "cpu-limit",
@@ -57,27 +74,21 @@ export const RESOURCES: readonly ProfileRule[] = [
         yield violation(facts, "/resources/cpus", "neither cpus nor cpuTime has a limit", "/resources/cpus");
     },
   }),
-  profileRule({
+  limitRule({
     id: "time-limit",
     title: "A run ends",
     rationale: "Whatever waits forever holds its memory, its place and whoever waits for it.",
-    remediation: "Set resources.wallTime.",
+    field: "wallTime",
     references: [],
-    options: { max: { type: "time", default: 0, about: "the longest limit accepted; 0: any" } },
-    *check(facts, { max }) {
-      yield* limit(facts, "wallTime", facts.spec.resources.wallTime, max, formatTime);
-    },
+    unit: "time",
   }),
-  profileRule({
+  limitRule({
     id: "open-file-limit",
     title: "Open files are limited",
     rationale: "The table of open files is one for the whole host.",
-    remediation: "Set resources.openFiles.",
+    field: "openFiles",
     references: [cis("5.19"), man("setrlimit", 2)],
-    options: { max: { type: "integer", default: 0, about: "the largest limit accepted; 0: any" } },
-    *check(facts, { max }) {
-      yield* limit(facts, "openFiles", facts.spec.resources.openFiles, max, String);
-    },
+    unit: "integer",
   }),
   profileRule({
     id: "no-core-dumps",
