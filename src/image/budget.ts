@@ -7,6 +7,7 @@ export class Budget {
   /** Files whose bytes somebody asks for, beside those that facts are read from. */
   readonly wanted: ReadonlySet<string>;
   #entries = 0;
+  #names = 0;
   #unpacked = 0;
   #kept = 0;
 
@@ -22,6 +23,13 @@ export class Budget {
   entry(): void {
     if (++this.#entries > this.limits.entries)
       throw tooLarge(`the image has more than ${this.limits.entries} entries`, "entries");
+  }
+
+  /** A name, a target or an attribute's name of this length stays in memory. */
+  name(length: number): void {
+    this.#names += length;
+    if (this.#names > this.limits.names)
+      throw tooLarge(`the names in the image are longer than ${this.limits.names} bytes together`, "names");
   }
 
   unpack(bytes: number): void {

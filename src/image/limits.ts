@@ -11,9 +11,11 @@ export interface Limits {
   readonly ratio: number;
   /** Bytes of a decompressor's window. Tools that write images stay at or below 8 MiB. */
   readonly window: number;
+  /** Length of all names, targets of links and names of attributes together: they stay in memory. */
+  readonly names: number;
   /** Bytes of a name, as a path from the root (PATH_MAX, path_resolution(7)). */
   readonly path: number;
-  /** Components of a path. */
+  /** Components of a path, and of a link's target. */
   readonly depth: number;
   readonly layers: number;
   /** Bytes of a manifest, an index or a configuration; more than 1 MiB is never parsed. */
@@ -27,6 +29,7 @@ export const DEFAULT_LIMITS: Limits = {
   unpacked: 64 * 2 ** 30,
   ratio: 200,
   window: 32 * 2 ** 20,
+  names: 128 * 2 ** 20,
   path: 4096,
   depth: 128,
   layers: 512,

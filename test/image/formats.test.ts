@@ -20,7 +20,7 @@ import {
   sha256,
   writeLayout,
 } from "./layout.ts";
-import { directory, file, symlink, tar } from "./tar-writer.ts";
+import { directory, file, type Member, symlink, tar } from "./tar-writer.ts";
 
 const LAYER = tar(directory("etc/"), file("etc/motd", "hello\n"));
 const SECOND = tar(file("srv/app", "#!/bin/sh\n"));
@@ -172,6 +172,8 @@ describe("of several images", () => {
   });
 });
 
+const tarWithoutEnd = (...members: readonly Member[]): Buffer => tar(...members).subarray(0, -1024);
+
 describe("what does not match is refused:", () => {
   const change = (path: string, digest: string, edit: (bytes: Buffer) => Buffer): void => {
     const name = join(path, "blobs/sha256", digest.slice(7));
@@ -294,6 +296,23 @@ describe("what does not match is refused:", () => {
     const archive = dockerArchive(SPEC);
     const twice = Buffer.concat([tar(file("manifest.json", "[]")).subarray(0, 1024), archive]);
     expect(await refusalOf(onDisk(twice))).toMatch(/^image-hostile: manifest.json is in the archive twice/);
+  });
+
+  test("an archive whose documents lie behind thousands of other files is an image, and not a root file system", async () => {
+    const junk = Array.from({ length: 4100 }, (_, index) => file(`junk-${index}`));
+    const bytes = Buffer.concat([tarWithoutEnd(...junk), dockerArchive({ layers: [{ tar: LAYER }] })]);
+    expect(await refusalOf(onDisk(bytes))).toMatch(/^image-malformed: there is no file [0-9a-f]{64}\.json/);
+  });
+
+  test("a compressed archive of many layers is not unpacked for each of them without end", async () => {
+    const layers = Array.from({ length: 30 }, (_, index) => ({
+      tar: tar(file(`f${index}`, "x".repeat(50_000))),
+    }));
+    const path = onDisk(gzipSync(dockerArchive({ layers })));
+    expect(await refusalOf(path, { limits: { unpacked: 2 ** 21 } })).toMatch(
+      /^image-limit: the image unpacks to more/,
+    );
+    expect(await refusalOf(path, { limits: { unpacked: 2 ** 24 } })).toBe("read");
   });
 
   test("a path that is not there, and a fifo", async () => {

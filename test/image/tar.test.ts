@@ -145,6 +145,26 @@ describe("understands", () => {
     expect(entry.xattrs).toEqual(new Map([["security.capability", capability]]));
   });
 
+  test("extended attributes by name, and holds no more of a value than is read", () => {
+    const huge = Buffer.alloc(100_000, 1);
+    const { entry } = one(
+      tar(
+        file("f", "", {
+          pax: [
+            ["SCHILY.xattr.security.capability", huge],
+            ["SCHILY.xattr.user.x", huge],
+          ],
+        }),
+      ),
+    );
+    expect([...(entry.xattrs ?? [])].map(([name, value]) => [name, value.length])).toEqual([
+      ["security.capability", 64],
+      ["user.x", 0],
+    ]);
+    // A view would hold all of it.
+    expect(entry.xattrs?.get("security.capability")?.buffer.byteLength).toBeLessThan(100_000);
+  });
+
   const sparseBody = "AAABB";
   const expanded = `AAA${"\0".repeat(7)}BB${"\0".repeat(3)}`;
   const gnuSparse = (pieces: readonly (readonly [number, number])[], size: number, more = 0): Member => ({
@@ -448,6 +468,31 @@ describe("refuses", () => {
   test("more entries than the limit", () => {
     expect(refusal(tar(file("a"), file("b"), file("c")), { entries: 2 })).toBe(
       "image-limit: the image has more than 2 entries",
+    );
+  });
+
+  test("names that fill memory: of files, targets of links, names of attributes", () => {
+    const long = `${"n".repeat(200)}/${"m".repeat(200)}`;
+    const attributes = Array.from(
+      { length: 3 },
+      (_, i) => [`SCHILY.xattr.user.${i}${"a".repeat(200)}`, ""] as const,
+    );
+    for (const members of [
+      [file("a", "", { pax: [["path", long]] }), file("b", "", { pax: [["path", `${long}2`]] })],
+      [symlink("a", "x"), file("s", "", { type: "2", pax: [["linkpath", `${long}${long}`]] })],
+      [file("a", "", { pax: attributes })],
+    ])
+      expect(refusal(tar(...members), { names: 500 })).toBe(
+        "image-limit: the names in the image are longer than 500 bytes together",
+      );
+  });
+
+  test("a link that takes long to follow, an attribute whose name no kernel takes", () => {
+    expect(refusal(tar(file("s", "", { type: "2", pax: [["linkpath", "a/../".repeat(100)]] })))).toBe(
+      "image-limit: a symbolic link has more than 128 components",
+    );
+    expect(refusal(tar(file("f", "", { pax: [[`SCHILY.xattr.user.${"a".repeat(300)}`, "x"]] })))).toMatch(
+      /^image-hostile: the name of an extended attribute is longer/,
     );
   });
 

@@ -74,8 +74,9 @@ const kindOfText = (text: string): SecretKind | null => findSecrets(Buffer.from(
 
 /** Build arguments stay in the history: `ARG TOKEN=...`, `RUN |1 TOKEN=... /bin/sh -c`. */
 function assigned(line: string): SecretKind | null {
+  // A name begins where no name goes on: looking for one at each of its letters would be quadratic.
   for (const [, name = "", quoted, plain] of line.matchAll(
-    /([A-Za-z_][A-Za-z0-9_]*)=(?:"([^"]*)"|([^\s;&|"']+))/g,
+    /(?<!\w)([A-Za-z_]\w*)=(?:"([^"]*)"|([^\s;&|"']+))/g,
   ))
     if (NAME.test(name) && !PLACEHOLDER.test(quoted ?? plain ?? "")) return "environment-value";
   return null;

@@ -17,6 +17,9 @@ export interface Archive extends Container {
   readonly stored: () => AsyncIterable<Buffer>;
 }
 
+/** How many times what an image may unpack to is unpacked in all before layers are read from it: hundreds of layers would take days. */
+const MOST_PASSES = 8;
+
 /** `size`: of the file on disk. `handle` is only used here; streams open the file again. What an outer compression unpacks to counts once, as layers. */
 export async function openArchive(
   path: string,
@@ -27,13 +30,15 @@ export async function openArchive(
   const start = Buffer.alloc(6);
   const { bytesRead } = await handle.read(start, 0, 6, 0);
   const stored = (): AsyncIterable<Buffer> => fileRange(path, 0, size);
+  // Of a compressed archive: unpacked from its beginning for every file.
+  const passes = new Budget({ ...budget.limits, unpacked: budget.limits.unpacked * MOST_PASSES });
   const plain = sniffCompression(start.subarray(0, bytesRead)) === "none";
   const table = plain
     ? await readTable(size, (at, length) => {
         const bytes = Buffer.alloc(length);
         return bytes.subarray(0, readSync(handle.fd, bytes, 0, length, at));
       })
-    : await readCompressedTable(decompress(stored(), new Budget(budget.limits)));
+    : await readCompressedTable(decompress(stored(), passes));
 
   const find = (name: string, depth = 0): TableEntry | null => {
     const entry = table.get(name);
@@ -51,7 +56,7 @@ export async function openArchive(
       if (entry === null) return fileRange(path, 0, 0);
       return plain
         ? fileRange(path, entry.offset, entry.size)
-        : part(decompress(stored(), new Budget(budget.limits)), entry.offset, entry.size);
+        : part(decompress(stored(), passes), entry.offset, entry.size);
     },
     randomAccess: plain,
     stored,

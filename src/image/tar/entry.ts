@@ -17,6 +17,7 @@ export interface Entry {
   /** What a symbolic link says; the path of what a hard link is another name of. */
   readonly link: string;
   readonly device: { readonly major: number; readonly minor: number } | null;
+  /** By name. Empty but for security.capability, of which nothing beyond what a kernel takes is there. */
   readonly xattrs: ReadonlyMap<string, Buffer> | null;
 }
 

@@ -6,6 +6,7 @@
  * data, a PAX size that differs, extended headers in a row), the layer is refused: otherwise what is checked is not what is run.
  */
 import type { Budget } from "../budget.ts";
+import type { Limits } from "../limits.ts";
 import { decodeName } from "../names.ts";
 import { hostile, malformed, tooLarge } from "../refusal.ts";
 import type { Entry, EntryHandler, EntryType, Sink } from "./entry.ts";
@@ -227,7 +228,7 @@ export class TarReader {
         type === "hardlink"
           ? entryPath(decodeName(link), limits)
           : type === "symlink"
-            ? symlinkTarget(decodeName(link), limits.path)
+            ? symlinkTarget(decodeName(link), limits)
             : "",
       device:
         type === "character" || type === "block"
@@ -236,8 +237,9 @@ export class TarReader {
               minor: paxNumber(pax, "SCHILY.devminor") ?? header.minor,
             }
           : null,
-      xattrs: xattrsOf(pax),
+      xattrs: xattrsOf(pax, this.#budget),
     };
+    this.#budget.name(entry.path.length + entry.link.length);
     if (entry.path === "" && entry.type !== "directory")
       throw hostile("an entry without a name is no directory");
     if (!isFile) {
@@ -327,9 +329,12 @@ function withoutNul(body: Buffer): Buffer {
   return Buffer.from(end < 0 ? body : body.subarray(0, end));
 }
 
-function symlinkTarget(target: string, longest: number): string {
+function symlinkTarget(target: string, { path, depth }: Limits): string {
   if (target === "" || target.includes("\0")) throw malformed("a symbolic link leads nowhere");
-  if (target.length > longest) throw tooLarge(`a symbolic link is longer than ${longest} bytes`, "path");
+  if (target.length > path) throw tooLarge(`a symbolic link is longer than ${path} bytes`, "path");
+  // Forty such links are followed for every name that is looked up.
+  if (target.split("/").length > depth + 1)
+    throw tooLarge(`a symbolic link has more than ${depth} components`, "depth");
   return target;
 }
 
@@ -342,13 +347,31 @@ function paxTime(records: PaxRecords): number | null {
 
 const XATTR = "SCHILY.xattr.";
 
-/** The form that runtimes restore. (LIBARCHIVE.xattr.* holds the same for bsdtar, and runtimes ignore it.) */
-function xattrsOf(records: PaxRecords): ReadonlyMap<string, Buffer> | null {
+/** XATTR_NAME_MAX of linux/limits.h. */
+const XATTR_NAME = 255;
+/** The one whose value is read, and more of it than a kernel takes (facts/capabilities.ts). */
+const CAPABILITY = "security.capability";
+const CAPABILITY_BYTES = 64;
+
+/**
+ * The form that runtimes restore. (LIBARCHIVE.xattr.* holds the same for bsdtar, and runtimes ignore it.) Other values than that of
+ * security.capability are left out: a megabyte for each entry would fill memory.
+ */
+function xattrsOf(records: PaxRecords, budget: Budget): ReadonlyMap<string, Buffer> | null {
   let found: Map<string, Buffer> | null = null;
-  for (const [key, value] of records)
-    if (key.startsWith(XATTR)) (found ??= new Map()).set(key.slice(XATTR.length), value);
+  for (const [key, value] of records) {
+    if (!key.startsWith(XATTR)) continue;
+    const name = key.slice(XATTR.length);
+    if (name.length > XATTR_NAME)
+      throw hostile("the name of an extended attribute is longer than a kernel takes");
+    budget.name(name.length);
+    const kept = name === CAPABILITY ? Buffer.from(value.subarray(0, CAPABILITY_BYTES)) : NO_VALUE;
+    (found ??= new Map()).set(name, kept);
+  }
   return found;
 }
+
+const NO_VALUE = Buffer.alloc(0);
 
 function gnuRealSize(block: Buffer): number {
   const text = block.toString("latin1", 483, 495).replaceAll(/[ \0]/g, "");

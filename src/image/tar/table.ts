@@ -22,6 +22,8 @@ export type ReadAt = (offset: number, length: number) => Buffer | Promise<Buffer
 /** More files than any archive of layers has: a tar with more is a root file system, and its table is of no use. */
 const MAX_FILES = 4096;
 const MAX_EXTENDED = 1 << 20;
+/** What makes an archive an image. */
+const DOCUMENTS: readonly string[] = ["manifest.json", "index.json", "oci-layout"];
 
 /** `total`: length of the file, null when it is not known. */
 export async function readTable(
@@ -62,13 +64,14 @@ export async function readTable(
     longLink = null;
     const path = entryPath(name, DEFAULT_LIMITS);
     const isLink = header.type === "1" || header.type === "2";
-    if (table.size > MAX_FILES) continue;
+    // Wherever it lies, docker load finds it: then the archive is an image, and one of which files are missing here.
+    if (table.size > MAX_FILES && !DOCUMENTS.includes(path)) continue;
     if (table.has(path)) twice.add(path);
     if (header.type === "0" || header.type === "\0" || sparse || isLink)
       table.set(path, { offset, size: stored, link: isLink ? linkTarget(path, link, header.type) : null });
     if (sparse) twice.add(path);
   }
-  for (const path of ["manifest.json", "index.json", "oci-layout"])
+  for (const path of DOCUMENTS)
     if (twice.has(path))
       throw hostile(`${path} is in the archive twice, and readers differ about which one counts`);
   for (const path of twice) table.delete(path);

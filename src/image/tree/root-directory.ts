@@ -32,6 +32,7 @@ export function readRootDirectory(directory: string, handler: EntryHandler, budg
     if (status.nlink > 1 && first === undefined) inodes.set(key, path);
     const entry = entryOf(status, path, host, first ?? null);
     if (entry === null) return;
+    budget.name(entry.path.length + entry.link.length);
     const sink = handler(entry);
     if (sink !== null) {
       readFile(host, entry, buffer, budget, sink.write);
