@@ -72,14 +72,11 @@ export function layersTranslate({ host: { kernel } }: Draft): boolean {
   return kernel.major > 5 || (kernel.major === 5 && kernel.minor >= 19);
 }
 
+/** Gives a detached tree of a host path, whose steps begin with `id`. */
+type Show = (draft: Draft, decision: string, id: string, fact: PathFact, attributes: Attributes) => Operand;
+
 /** A detached tree of a host path as `chooseShowing` says. */
-export function showHostTree(
-  draft: Draft,
-  decision: string,
-  id: string,
-  fact: PathFact,
-  attributes: Attributes,
-): Operand {
+export const showHostTree: Show = (draft, decision, id, fact, attributes) => {
   switch (chooseShowing(draft, fact, attributes.readOnly)) {
     case "as-is":
       return cloneHostTree(draft, decision, id, fact.real, attributes);
@@ -88,15 +85,9 @@ export function showHostTree(
     case "overlay":
       return overlayTranslated(draft, decision, id, fact, attributes);
   }
-}
+};
 
-function overlayTranslated(
-  draft: Draft,
-  decision: string,
-  id: string,
-  fact: PathFact,
-  attributes: Attributes,
-): Operand {
+const overlayTranslated: Show = (draft, decision, id, fact, attributes) => {
   const lower = translateTree(draft, decision, id, fact, attributes);
   const at = draft.phase("init.root", decision);
   const empty = makeEmptyLayer(draft, decision, id);
@@ -106,7 +97,7 @@ function overlayTranslated(
   popRoot(draft, at, `${id}.pop`);
   popRoot(draft, at, `${id}.empty.pop`);
   return tree;
-}
+};
 
 /** A detached clone of a host tree in which the payload is the owner that the source has. `from`: what the monitor has open of it already. */
 export function translateTree(

@@ -2,19 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { crossCheck } from "../../src/compile/cross-check.ts";
 import { formatProblem } from "../../src/problems.ts";
-import { profileFiles } from "../../src/profile/files.ts";
-import { resolveProfile } from "../../src/profile/resolve.ts";
+import { type Changes, resolved } from "../profile/resolved.ts";
 
-function saidOf(profile: string, changes: Readonly<Record<string, unknown>> = {}): readonly string[] {
-  const overrides = Object.entries(changes).map(([pointer, value]) => ({
-    pointer,
-    value,
-    source: { kind: "flag", flag: "--set" } as const,
-  }));
-  const resolved = resolveProfile({ profile, overrides, cwd: "/" }, profileFiles());
-  if (!resolved.ok) throw new Error(resolved.problems.map(formatProblem).join("\n"));
-  return crossCheck(resolved.value).map(formatProblem);
-}
+const saidOf = (profile: string, changes: Changes = {}): readonly string[] =>
+  crossCheck(resolved(profile, changes)).map(formatProblem);
 
 const held = (...names: readonly string[]) => ({
   "/capabilities/bounding": names,

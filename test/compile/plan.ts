@@ -8,8 +8,8 @@ import type { HostFacts, PathFact, RequestFacts } from "../../src/host/facts.ts"
 import type { Checked, Provenance } from "../../src/problems.ts";
 import { profileFiles } from "../../src/profile/files.ts";
 import { resolveProfile } from "../../src/profile/resolve.ts";
-import type { Override } from "../../src/profile/spec.ts";
 import type { FilterCertificate } from "../../src/prove/certificate.ts";
+import { toOverrides } from "../profile/resolved.ts";
 
 export const HOSTS = [
   "debian-root-v1-hybrid",
@@ -63,11 +63,7 @@ const TOP = fileURLToPath(new URL("../..", import.meta.url));
 
 export function planFor(request: Case): Checked<LaunchPlan> {
   const host = typeof request.host === "string" ? recordedHost(request.host) : request.host;
-  const overrides: Override[] = Object.entries(request.overrides ?? {}).map(([pointer, value]) => ({
-    pointer,
-    value,
-    source: OPTION,
-  }));
+  const overrides = toOverrides(request.overrides ?? {}, OPTION);
   const files = profileFiles();
   const resolved = resolveProfile({ profile: request.profile ?? "strict", overrides, cwd: "/" }, files);
   if (!resolved.ok) return resolved;

@@ -12,6 +12,7 @@ import {
   type Sandbox,
   type SandboxOptions,
 } from "../../src/index.ts";
+import { type Changes, toOverrides } from "../profile/resolved.ts";
 
 const directories: string[] = [];
 const sandboxes: Sandbox[] = [];
@@ -26,13 +27,8 @@ export function scratch(): string {
   return directory;
 }
 
-export function overrides(values: Readonly<Record<string, unknown>>): readonly Override[] {
-  return Object.entries(values).map(([pointer, value]) => ({
-    pointer,
-    value,
-    source: { kind: "option", option: "test" },
-  }));
-}
+export const overrides = (values: Changes): readonly Override[] =>
+  toOverrides(values, { kind: "option", option: "test" });
 
 export interface Made {
   readonly sandbox: Sandbox;

@@ -6,24 +6,17 @@ import { describe, expect, it, type TestContext } from "vitest";
 import { type AppArmorAbi, writeAppArmor } from "../../../src/compile/lsm/apparmor-policy.ts";
 import { authorMounts } from "../../../src/compile/wanted-mounts.ts";
 import { CAPABILITIES } from "../../../src/profile/capability-names.ts";
-import { profileFiles } from "../../../src/profile/files.ts";
-import { resolveProfile } from "../../../src/profile/resolve.ts";
 import { need } from "../../host/needs.ts";
+import { type Changes, resolved } from "../../profile/resolved.ts";
 
 const SHIPPED = ["strict", "standard", "build", "judge"] as const;
-type Changes = Readonly<Record<string, unknown>>;
+const CWD = "/home/user/work";
 
 function policyOf(profile: string, changes: Changes = {}, abi: AppArmorAbi = "3.0") {
-  const overrides = Object.entries(changes).map(([pointer, value]) => ({
-    pointer,
-    value,
-    source: { kind: "flag", flag: "--set" } as const,
-  }));
-  const resolved = resolveProfile({ profile, overrides, cwd: "/home/user/work" }, profileFiles());
-  if (!resolved.ok) throw new Error(resolved.problems.map(({ message }) => message).join("\n"));
+  const value = resolved(profile, changes, { cwd: CWD });
   return writeAppArmor({
-    profile: resolved.value,
-    mounts: authorMounts(resolved.value.spec, "/home/user/work"),
+    profile: value,
+    mounts: authorMounts(value.spec, CWD),
     abi,
     digest: (text) => createHash("sha256").update(text).digest("hex"),
   });

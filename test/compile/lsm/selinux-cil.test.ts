@@ -2,24 +2,15 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeSelinuxModule } from "../../../src/compile/lsm/selinux-cil.ts";
-import { profileFiles } from "../../../src/profile/files.ts";
-import { resolveProfile } from "../../../src/profile/resolve.ts";
 import { need } from "../../host/needs.ts";
+import { type Changes, resolved } from "../../profile/resolved.ts";
 import { BasePolicy, missingTools } from "./base-policy.ts";
 
 const SHIPPED = ["strict", "standard", "build", "judge"] as const;
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-function moduleOf(profile: string, changes: Readonly<Record<string, unknown>> = {}) {
-  const overrides = Object.entries(changes).map(([pointer, value]) => ({
-    pointer,
-    value,
-    source: { kind: "flag", flag: "--set" } as const,
-  }));
-  const resolved = resolveProfile({ profile, overrides, cwd: "/" }, profileFiles());
-  if (!resolved.ok) throw new Error(resolved.problems.map(({ message }) => message).join("\n"));
-  return writeSelinuxModule(resolved.value, sha256);
-}
+const moduleOf = (profile: string, changes: Changes = {}) =>
+  writeSelinuxModule(resolved(profile, changes), sha256);
 
 describe("the text", () => {
   it.each(SHIPPED)("of %s is the reviewed one", async (profile) => {
