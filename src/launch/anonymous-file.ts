@@ -61,16 +61,22 @@ class NoExec extends Error {
   constructor(directories: readonly string[]) {
     super(
       `EACCES: no directory takes the launcher: ${directories.join(", ")} cannot execute files (mounted noexec?); ` +
-        "point XDG_RUNTIME_DIR to a directory of yours on a file system that can",
+        (process.geteuid?.() === 0
+          ? "remount one of them with exec"
+          : "point XDG_RUNTIME_DIR to a directory of yours on a file system that can"),
     );
   }
 }
 
 /** Memory first: nothing to write back, and shared mappings of a disk file would dirty its journal. */
 function candidates(): readonly string[] {
-  const all = [runtimeBase(), "/dev/shm", tmpdir(), cacheBase()].filter((each) => each !== null);
+  const all = process.geteuid?.() === 0 ? ROOTS : own().filter((each) => each !== null);
   return [...all.filter(isMemory), ...all.filter((directory) => !isMemory(directory))];
 }
+
+/** Root's are the system's: an environment that came with su(1) or sudo -E names places of somebody else's, who may also serve what is read from them. */
+const ROOTS = ["/dev/shm", "/run", "/tmp", "/var/tmp"] as const;
+const own = (): readonly (string | null)[] => [runtimeBase(), "/dev/shm", tmpdir(), cacheBase()];
 
 function isMemory(directory: string): boolean {
   try {

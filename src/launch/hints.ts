@@ -314,7 +314,7 @@ const RULES: readonly Rule[] = [
   {
     call: ["spawn"],
     errno: ["EACCES", "EPERM"],
-    hint: "the launcher may not be executed here: no directory for it without `noexec`, or a security module forbids it; point XDG_RUNTIME_DIR to one that allows it",
+    hint: "the launcher may not be executed here: no directory for it without `noexec`, or a security module forbids it; point XDG_RUNTIME_DIR to one that allows it, or remount /dev/shm so if you are root",
   },
   {
     call: ["spawn"],

@@ -1,13 +1,26 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmdirSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openAnonymousFile } from "../../src/launch/anonymous-file.ts";
 import { prepareImage } from "../../src/launch/image.ts";
 import { createMemory, encodeTimer, encodeWord, readMemory, readTimespec } from "../../src/launch/memory.ts";
 import { makeRunId, RUN_ID } from "../../src/launch/run-id.ts";
 import { HEADER, layoutMemory } from "../../src/program/program.ts";
+import { needRoot } from "../host/needs.ts";
 import { makeProgram } from "./fixture.ts";
 
 describe("the image", () => {
@@ -49,6 +62,27 @@ describe("the image", () => {
     } finally {
       if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
       else process.env.XDG_RUNTIME_DIR = before;
+    }
+  });
+
+  it("is never made where an environment says, when root runs it", (context) => {
+    needRoot(context);
+    const before = { ...process.env };
+    const somewhere = mkdtempSync(join(tmpdir(), "somewhere-"));
+    try {
+      Object.assign(process.env, {
+        XDG_RUNTIME_DIR: somewhere,
+        TMPDIR: somewhere,
+        XDG_CACHE_HOME: somewhere,
+      });
+      for (const purpose of ["plain", "executable"] as const) {
+        const fd = openAnonymousFile(purpose, 0o700);
+        expect(readlinkSync(`/proc/self/fd/${fd}`)).not.toContain(somewhere);
+        closeSync(fd);
+      }
+    } finally {
+      process.env = before;
+      rmdirSync(somewhere);
     }
   });
 
