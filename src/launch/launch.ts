@@ -104,7 +104,7 @@ class Run {
       failed: (error) => this.#fail(error),
     });
     feedInput(child, request.stdin ?? "ignore", (error) => this.#fail(error));
-    this.#watch(child.pid);
+    this.#watch();
     this.#announce(child.pid);
 
     const { signal } = await ended;
@@ -147,7 +147,7 @@ class Run {
   }
 
   #spawn(): ChildProcess {
-    const { prepared, command, env, stdin, stdout, stderr } = this.#request;
+    const { prepared, command, env, stdin, stdout, stderr, forwardSignals } = this.#request;
     const { supervisor, program } = prepared.plan;
     prepareCgroup(supervisor.cgroupPrepare);
     this.#memory = createMemory(program, prepared.layout, this.#inputs());
@@ -165,6 +165,13 @@ class Run {
     if (descriptors.ptyMaster !== null) stdio[descriptors.ptyMaster] = this.#terminal?.master;
     if (descriptors.events !== null) stdio[descriptors.events] = "pipe";
 
+    // Before there is a payload: it may have said that it is ready, and have been sent a signal, before we get any further.
+    if (forwardSignals === true) {
+      this.#relay = relaySignals((signal) => this.#send(signal), {
+        suspending: () => this.#terminal?.suspend(),
+        resumed: () => this.#terminal?.resume(),
+      });
+    }
     return spawn(prepared.image.path, command, {
       argv0: "sandbox",
       // A session of its own: what the terminal sends to our process group must reach the payload once, through us.
@@ -203,8 +210,8 @@ class Run {
     return limits.length === 0 ? null : Math.min(...limits);
   }
 
-  #watch(pid: number): void {
-    const { prepared, signal, forwardSignals } = this.#request;
+  #watch(): void {
+    const { prepared, signal } = this.#request;
     const { program, supervisor } = prepared.plan;
     signal?.addEventListener("abort", this.#cancel, { once: true });
 
@@ -219,12 +226,6 @@ class Run {
       if (clock !== null) {
         this.#endWatch = watchCpuTime(clock, supervisor.cpuTime, cpus, () => this.#end("cpu-time-limit"));
       }
-    }
-    if (forwardSignals === true) {
-      this.#relay = relaySignals(pid, {
-        suspending: () => this.#terminal?.suspend(),
-        resumed: () => this.#terminal?.resume(),
-      });
     }
     this.#terminal?.start();
     const { events } = supervisor.descriptors;

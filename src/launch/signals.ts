@@ -5,8 +5,6 @@
  * The launcher lives in a session of its own: what the terminal sends reaches this process alone and is passed on
  * exactly once. Stopping works as for any job: first the payload stops, then this process, so that the shell sees it.
  */
-import { errorCode } from "./errors.ts";
-
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"] as const;
 
 export interface SignalRelay {
@@ -26,18 +24,11 @@ export interface StopHooks {
 /** An orphaned process group is never stopped by SIGTSTP (signal(7)): then nobody would ever continue the payload. */
 const STOP_GRACE = 100;
 
-/** Passes the job's signals on to `monitor` until closed. */
-export function relaySignals(monitor: number, hooks: StopHooks): SignalRelay {
+/** Passes the job's signals on, by `send`, until closed. */
+export function relaySignals(send: (signal: NodeJS.Signals) => void, hooks: StopHooks): SignalRelay {
   let stopped = false;
   let unstopped: NodeJS.Timeout | undefined;
 
-  const send = (signal: NodeJS.Signals): void => {
-    try {
-      process.kill(monitor, signal);
-    } catch (error) {
-      if (errorCode(error) !== "ESRCH") throw error;
-    }
-  };
   const resume = (): void => {
     clearTimeout(unstopped);
     if (stopped) {
