@@ -99,10 +99,7 @@ export function imageCommand(finish: (status: number) => void): Command {
     addExamples(sbom, ["sandbox image sbom app.tar --format spdx > app.spdx.json", "as SPDX"]),
   );
   command.addCommand(
-    addExamples(profile, [
-      "sandbox image profile app.tar -o app.json && sandbox run --rootfs ./rootfs -p ./app.json -- /app",
-      "from an image to a sandbox",
-    ]),
+    addExamples(profile, ["sandbox image profile app.tar -o app.json", "from an image to a sandbox"]),
   );
   return addExamples(command, ["sandbox image inspect app.tar", "look into an image"]);
 }

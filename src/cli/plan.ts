@@ -17,6 +17,7 @@ export function planCommand(finish: (status: number) => void): Command {
     )
     .option("--audit <FILE|->", "as for run; without effect here")
     .option("--report <FILE>", "as for run; without effect here")
+    .option("--record-files", "as for run; without effect here")
     .option("--verbose", "as for run; without effect here")
     .option("-q, --quiet", "as for run; without effect here")
     .option("--json", "print it as JSON")

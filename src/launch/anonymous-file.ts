@@ -70,13 +70,13 @@ class NoExec extends Error {
 
 /** Memory first: nothing to write back, and shared mappings of a disk file would dirty its journal. */
 function candidates(): readonly string[] {
-  const all = process.geteuid?.() === 0 ? ROOTS : own().filter((each) => each !== null);
+  const all = process.geteuid?.() === 0 ? ROOTS : named().filter((each) => each !== null);
   return [...all.filter(isMemory), ...all.filter((directory) => !isMemory(directory))];
 }
 
 /** Root's are the system's: an environment that came with su(1) or sudo -E names places of somebody else's, who may also serve what is read from them. */
 const ROOTS = ["/dev/shm", "/run", "/tmp", "/var/tmp"] as const;
-const own = (): readonly (string | null)[] => [runtimeBase(), "/dev/shm", tmpdir(), cacheBase()];
+const named = (): readonly (string | null)[] => [runtimeBase(), "/dev/shm", tmpdir(), cacheBase()];
 
 function isMemory(directory: string): boolean {
   try {
