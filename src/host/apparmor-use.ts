@@ -60,7 +60,7 @@ export function removeUnusedPolicies(): readonly string[] {
 
 const makeDirectory = (): unknown => mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
 const LOADED = ".loaded";
-/** There while a profile is loaded that we loaded: what an administrator loaded under the same name is not ours to remove. */
+/** There while a profile may be loaded that we loaded: what an administrator loaded under the same name is not ours to remove. */
 const loadedMark = (name: string): string => `${DIRECTORY}/${name}${LOADED}`;
 /** One at a time for each profile; longer than loading may take, which is what others do under the lock. */
 const locked = <T>(name: string, work: () => T): T =>
@@ -69,14 +69,14 @@ const locked = <T>(name: string, work: () => T): T =>
 function load({ policy, host, where, cache }: PolicyUse): void {
   if (loadedPolicies().includes(policy.name)) return;
   const parser = host.lsm.apparmor?.parser ?? null;
+  // Before it is loaded: whoever is killed in between leaves nothing that nobody would remove.
+  writeFileSync(loadedMark(policy.name), "");
   const refused =
     parser === null
       ? "apparmor_parser is not installed"
       : loadPolicy({ ...policy, parser, cache: cachePlace(cache) });
-  if (refused === null) {
-    writeFileSync(loadedMark(policy.name), "");
-    return;
-  }
+  if (refused === null) return;
+  unlinkSync(loadedMark(policy.name));
   throw new ProfileError([
     {
       kind: "host-cannot",

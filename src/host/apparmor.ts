@@ -2,7 +2,7 @@
  * AppArmor policy of ours in the kernel: which is loaded, loading, removing. Takes text that the compiler wrote; touches no profile
  * whose name is not of our making. Root of the host only: `HostFacts.lsm.apparmor.load` says who can.
  */
-import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type Compiling, compilePolicy, readCompiled } from "./apparmor-compiled.ts";
 import { errorCode } from "./files.ts";
 
@@ -56,17 +56,14 @@ export function loadPolicy({ name, ...from }: Compiling & { readonly name: strin
 
 /** null: taken; else the errno's name. */
 function give(binary: Uint8Array): string | null {
-  const file = openSync(`${INTERFACE}/.replace`, "r+");
   try {
-    // The kernel takes a whole profile in one write.
-    writeSync(file, binary);
+    // The kernel takes a whole profile in one write, whatever is there already.
+    writeFileSync(`${INTERFACE}/.replace`, binary, { flag: "r+" });
     return null;
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
     return code;
-  } finally {
-    closeSync(file);
   }
 }
 
