@@ -114,6 +114,7 @@ async function run(name) {
     kernelArguments: [
       `console=${machine.console} root=/dev/nvme0n1 rw init=/sbin/boot panic=-1 quiet`,
       `mitigations=off random.trust_cpu=on sandbox.port=${machine.port} sandbox.name=${name}`,
+      ...machine.kernelArguments,
       ...bench.kernelArguments,
     ],
     work,
