@@ -98,7 +98,7 @@ export const BENCHES = {
     about: "live tests of this machine's own suite, by root and by an ordinary user; no security module",
     // Where AppArmor refuses first, it is another errno: the tests name those of the mounts and the filter.
     kernelArguments: ["apparmor=0"],
-    tests: words("test/live/view test/live/hygiene test/live/attempts test/live/death test/live/neighbours"),
+    tests: words("test/live/view test/live/hygiene test/live/death"),
     limit: 900,
   },
   apparmor: {
