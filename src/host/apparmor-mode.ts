@@ -8,10 +8,10 @@ import { errorCode } from "./files.ts";
 
 const PROFILES = "/sys/kernel/security/apparmor/policy/profiles";
 
-/** `name`: as it is written to /proc/self/attr: "tool", "tool//child". null: there is nobody to ask, or it is a profile of another namespace. */
+/** `name`: as it is written to /proc/self/attr: "tool", "tool//child". null: there is nobody to ask, or it is a profile of another namespace or a stack. */
 export function probeMode(name: string, profiles: string = PROFILES): AppArmorMode | null {
-  // ":namespace:profile"
-  if (name.startsWith(":")) return null;
+  // ":namespace:profile", "profile//&profile"
+  if (name.startsWith(":") || name.includes("//&")) return null;
   return find(profiles, name.split("//"));
 }
 

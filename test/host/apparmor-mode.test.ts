@@ -29,6 +29,7 @@ it.each([
   ["child", "absent"],
   ["odd", null],
   [":other:lenient", null],
+  ["/usr/bin/tool//&lenient", null],
 ] as const)("%s: %s", (name, mode) => {
   expect(probeMode(name, base)).toBe(mode);
 });

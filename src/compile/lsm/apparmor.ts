@@ -124,7 +124,7 @@ function holding(
         mode: "enforce",
         weaker: {
           status: "partial",
-          reason: `whether ${name} is enforced cannot be asked: /sys/kernel/security/apparmor is not there`,
+          reason: `whether ${name} is enforced cannot be asked: it is in no list below /sys/kernel/security/apparmor that the caller sees`,
         },
       };
   }
