@@ -291,7 +291,16 @@ function readPrivileges(
       return [set, kept.map(({ name }) => name)];
     }),
   ) as Section<"capabilities">;
-  return { capabilities, noNewPrivileges };
+  const { ambient, permitted, inheritable } = capabilities;
+  const idle = ambient?.filter((name) => !permitted?.includes(name) || !inheritable?.includes(name)) ?? [];
+  const field = sets.get("ambient");
+  // PR_CAP_AMBIENT_RAISE fails without both (capabilities(7)), and runtimes go on.
+  if (field !== undefined && idle.length > 0)
+    fields.note(field, `without effect, since not permitted and inheritable as well: ${idle.join(", ")}`);
+  return {
+    capabilities: { ...capabilities, ambient: ambient?.filter((name) => !idle.includes(name)) ?? [] },
+    noNewPrivileges,
+  };
 }
 
 function readLabels(layers: Layers, process: Members, linux: Members): Section<"lsm"> {

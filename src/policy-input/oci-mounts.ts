@@ -73,7 +73,7 @@ export function readMounts(fields: Fields, field: Field | undefined): OciMounts 
               type: "tmpfs",
               target,
               size: sizeOf(options),
-              inodes: 0,
+              inodes: inodesOf(options),
               mode: modeOf(options),
               noExec,
               readOnly,
@@ -134,6 +134,12 @@ function sizeOf(options: readonly string[]): number {
   return written === undefined
     ? 0
     : (parseSize(/[kmgtp]$/i.test(written) ? written.toUpperCase() : written) ?? 0);
+}
+
+/** 0 as for the size. */
+function inodesOf(options: readonly string[]): number {
+  const written = valueOf(options, "nr_inodes") ?? "";
+  return /^\d{1,12}$/.test(written) ? Number(written) : 0;
 }
 
 /** Of the root directory of a tmpfs; 01777 unless it says otherwise (tmpfs(5)). */
