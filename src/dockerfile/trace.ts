@@ -113,7 +113,7 @@ interface Written {
   /** With gaps. */
   readonly open: readonly Expanded[];
   /** The destination, of COPY and ADD. */
-  readonly last: string;
+  readonly last: readonly string[];
   readonly bare: string;
   readonly name: string;
   readonly numbers: string;
@@ -121,13 +121,15 @@ interface Written {
 
 function prepareInstruction({ keyword, expected, heredoc, text, words }: Instruction): Written {
   const texts = [...expected, ...(heredoc === null ? [] : [[heredoc]])];
-  const exact = texts.filter((parts) => !parts.includes(null)).map((parts) => squeeze(parts.join("")));
-  const known = exact[0] ?? "";
+  const expanded = texts.filter((parts) => !parts.includes(null)).map((parts) => squeeze(parts.join("")));
+  const raw = squeeze(words === null ? text : words.join(" "));
+  const known = expanded[0] ?? raw;
   return {
     keyword,
-    exact,
+    // buildah writes variables and quotes as they stand in the file.
+    exact: [...new Set([...expanded, raw, unquote(raw)])],
     open: texts.filter((parts) => parts.includes(null)),
-    last: words?.at(-1) ?? known.slice(known.lastIndexOf(" ") + 1),
+    last: [known, raw].map((one) => words?.at(-1) ?? one.slice(one.lastIndexOf(" ") + 1)),
     bare: plain(known),
     name: nameOf(text),
     numbers: numbers(known),
@@ -142,6 +144,7 @@ interface Line {
   readonly words: string;
   /** Where the classic builder copied to; null in other builders' words. */
   readonly copiedTo: string | null;
+  readonly unquoted: string;
   readonly bare: string;
   readonly name: string;
   readonly numbers: string;
@@ -154,6 +157,7 @@ function prepareStep({ keyword, text: written }: Step): Line {
     text,
     words: text.replace(/^(?:--\S+ )+/, ""),
     copiedTo: /^(?:file|dir|multi):\S+ in (.+)$/.exec(text)?.[1] ?? null,
+    unquoted: unquote(text),
     bare: plain(text),
     name: nameOf(text),
     numbers: numbers(text),
@@ -172,10 +176,12 @@ function agreement(written: Written, line: Line): 0 | 2 | 4 {
       return exact.some((script) => endsInScript(line.text, script)) ? EXACT : 0;
     case "ADD":
     case "COPY":
-      if (line.copiedTo !== null) return samePath(line.copiedTo, written.last) ? LIKELY : 0;
+      if (line.copiedTo !== null)
+        return written.last.some((path) => samePath(line.copiedTo ?? "", path)) ? LIKELY : 0;
       return matches(written, line.words);
     case "ENV":
     case "LABEL":
+      return matches(written, line.text) || matches(written, line.unquoted);
     case "MAINTAINER":
     case "STOPSIGNAL":
     case "USER":
@@ -204,6 +210,7 @@ function agreement(written: Written, line: Line): 0 | 2 | 4 {
 
 const squeeze = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
 const plain = (text: string): string => squeeze(text.replaceAll(/["'[\]{},\\]|map\[|:\{\}/g, " "));
+const unquote = (text: string): string => text.replaceAll(/["']/g, "");
 const nameOf = (text: string): string => /^[^\s=]*/.exec(text)?.[0] ?? "";
 const numbers = (text: string): string => (text.match(/\d+/g) ?? []).toSorted().join(" ");
 

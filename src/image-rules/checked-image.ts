@@ -112,11 +112,25 @@ function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
   };
 }
 
-/** Lines that made a layer, in order; null for all when the numbers do not match. */
+/**
+ * Lines that made a layer, in order; null for all when the numbers do not match, and for a layer that several steps made: buildah without
+ * --layers makes one of a whole stage, and the last of its lines is not the one to blame.
+ */
 function linesOfLayers({ config, layers }: ImageFacts): readonly (number | null)[] {
-  const lines = (config?.history ?? []).flatMap(({ empty }, index) => (empty ? [] : [index]));
-  return layers.map((_, layer) => (lines.length === layers.length ? (lines[layer] ?? null) : null));
+  const history = config?.history ?? [];
+  const lines = history.flatMap(({ empty }, index) => (empty ? [] : [index]));
+  if (lines.length !== layers.length) return layers.map(() => null);
+  return lines.map((line, layer) => {
+    const from = layer === 0 ? 0 : (lines[layer - 1] ?? 0) + 1;
+    const merged = history.slice(from, line).some(({ createdBy }) => makesFiles(readStep(createdBy).keyword));
+    const { keyword } = readStep(history[line]?.createdBy ?? "");
+    return merged || !(keyword === null || keyword === "WORKDIR" || makesFiles(keyword)) ? null : line;
+  });
 }
+
+/** WORKDIR makes a directory at most, often in no layer of its own. */
+const makesFiles = (keyword: Keyword | null): boolean =>
+  keyword === "RUN" || keyword === "COPY" || keyword === "ADD";
 
 /** Instructions of other stages, and those of the stages that were built which the history does not have. */
 function unseen({ dockerfile, stage }: BuiltFrom, trace: Trace): readonly BuildStep[] {

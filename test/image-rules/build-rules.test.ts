@@ -262,3 +262,25 @@ describe("places", () => {
     expect(found).toEqual(["Dockerfile:0"]);
   });
 });
+
+describe("a hostile history", () => {
+  const LONG = 200_000;
+  test.for<readonly [string, string]>([
+    ["one long word", "a".repeat(LONG)],
+    ["pipes", "curl|".repeat(LONG / 5)],
+    ["letters of an option", `curl -${"k".repeat(LONG)}!`],
+    ["brackets", "[".repeat(LONG)],
+    ["shells in shells", "sh -c '".repeat(LONG / 7)],
+    ["names", "A_KEY".repeat(LONG / 5)],
+    ["assignments", "A=".repeat(LONG / 2)],
+    ["paths of shells", " /sh".repeat(LONG / 4)],
+    ["parentheses", "(".repeat(LONG)],
+  ])("of %s takes no more time than its length", async ([, script]) => {
+    const started = process.cpuUsage();
+    const layers = [{ tar: tar(file("a", "x")), createdBy: `RUN /bin/sh -c ${script} # buildkit` }];
+    const image = toChecked(await factsOf(await readGood(layout({ layers }))), null, "2026-01-01");
+    for (const rule of IMAGE_RULES.rules)
+      expect(Array.from(rule.check(image, defaultsOf(rule.options)))).toBeDefined();
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(6000);
+  });
+});
