@@ -59,8 +59,21 @@ function makesCalls(code: Buffer, machine: number): boolean {
   if (machine === AARCH64) return hasSupervisorCall(code);
   if (machine !== X86_64) return true;
   for (let at = code.indexOf(SYSCALL); at >= 0; at = code.indexOf(SYSCALL, at + 2))
-    if (setsNumber(code.subarray(Math.max(0, at - 32), at))) return true;
+    if (!isDistance(code, at) && setsNumber(code.subarray(Math.max(0, at - 32), at))) return true;
   return false;
+}
+
+/**
+ * Whether the two bytes are within the 32-bit distance of a jump, a call or an address relative to rip, as they are by chance: the last byte of
+ * such a distance is 0 or 0xff, and no compiler has an instruction that begins so after a system call.
+ */
+function isDistance(code: Buffer, at: number): boolean {
+  const isSign = (byte: number | undefined): boolean => byte === 0 || byte === 0xff;
+  if (isSign(code[at + 2])) return true;
+  const [opcode = 0, byte = 0] = code.subarray(Math.max(0, at - 2), at);
+  const begins =
+    byte === 0xe8 || byte === 0xe9 || (byte & 0xc7) === 0x05 || (opcode === 0x0f && (byte & 0xf0) === 0x80);
+  return begins && isSign(code[at + 3]);
 }
 
 const SYSCALL = Buffer.from([0x0f, 0x05]);

@@ -14,11 +14,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { findClosure } from "../../src/host/closure.ts";
 import { configOf, sha256 } from "../image/layout.ts";
-import { giveTo, need, sandbox, scratch, tool, USERS, type User } from "./harness.ts";
+import { giveTo, installed, need, sandbox, scratch, tool, USERS, type User } from "./harness.ts";
 
 interface Prepared {
   readonly directory: string;
@@ -111,6 +111,29 @@ describe.each(USERS)("a profile of an image, used by %s,", (user) => {
     });
     expect(ran.stdout).toBe("4321\n4322\n/etc\nfast\nmade\n");
     expect(ran.stderr).toMatch(/Read-only file system/);
+  });
+});
+
+describe("programs whose system calls were left out", () => {
+  it.for<readonly string[]>([
+    ["/bin/grep", "-r", "hello", "/etc"],
+    ["/usr/bin/xz", "-T2", "-c", "/etc/motd"],
+    ["/usr/bin/getent", "hosts", "localhost"],
+  ])("do what they did: %j", async (command, context) => {
+    const user = USERS[0] ?? "user";
+    const [program = ""] = command;
+    need(context, installed(basename(program)), `${program} is not installed`);
+    const config = { User: "1000:1000", Entrypoint: command };
+    const { directory, rootfs, image } = prepare(user, ["/bin/cat", program], config);
+    writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0::/:/bin/sh\n");
+    const made = await tool(user, ["image", "profile", image, "-o", "app.json"], { cwd: directory });
+    expect(made.stderr).toMatch(/system calls: \d+ fewer than the base/);
+    const options = { flags: ["--rootfs", rootfs, "--tmpfs", "/tmp/x"] };
+    const ended = async (profile: string) => {
+      const { code, stdout, stderr } = await sandbox(user, command, { ...options, profile });
+      return { code, stdout, stderr };
+    };
+    expect(await ended(join(directory, "app.json"))).toEqual(await ended("strict"));
   });
 });
 
