@@ -6,7 +6,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/vm/guest/**"],
     globalSetup: ["test/setup.ts"],
-    testTimeout: 20_000,
+    // For a machine that does other things too; what must not hang has a limit of its own.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
     // One for each processor. Left alone, vitest leaves one processor idle, and of two that is half: most tests wait for programs.
