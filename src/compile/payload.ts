@@ -172,6 +172,7 @@ export function prepareProcess(draft: Draft): void {
       ? "the caller's directory is not shown inside"
       : "";
   enterWorkdir(draft, at("process.workdir", workdir, "/process/workdir", shown), workdir);
+  resetPersonality(draft);
   resetSignals(draft);
 }
 
@@ -188,6 +189,23 @@ function enterWorkdir(draft: Draft, at: Listing, workdir: string): void {
   );
   at.call("workdir.enter", "where the payload starts", "fchdir", [directory], { target: workdir });
 }
+
+/** It survives execve: a caller without address-space randomisation, or whose memory is all executable, would hand that on. */
+function resetPersonality(draft: Draft): void {
+  const decision = draft.decide({
+    id: "process.personality",
+    control: "process",
+    setting: "Linux, addresses randomised",
+    pointer: "/process",
+    status: "full",
+  });
+  draft
+    .phase("payload.process", decision)
+    .call("personality.reset", "nothing of the caller's (setarch -R, linux32)", "personality", [PER_LINUX]);
+}
+
+/** ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC and the like are flags above it (personality(2)). */
+const PER_LINUX = 0;
 
 /**
  * Dispositions and mask survive execve: a caller that ignores SIGPIPE must not decide how the payload ends. Not read back: by then they

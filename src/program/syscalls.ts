@@ -36,6 +36,7 @@ const TABLE = {
   getgid: [104, 176],
   setpgid: [109, 154],
   getppid: [110, 173],
+  personality: [135, 92],
   setsid: [112, 157],
   setgroups: [116, 159],
   setresuid: [117, 147],

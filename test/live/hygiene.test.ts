@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { needRoot } from "../host/needs.ts";
 import {
+  as,
   environment,
   finish,
   hostile,
@@ -15,6 +16,7 @@ import {
   sandbox,
   sandboxArgv,
   scratch,
+  start,
   USERS,
   type User,
 } from "./harness.ts";
@@ -80,6 +82,17 @@ describe.each(USERS)("strict, run by %s", (user) => {
       expect(inside).toMatch(new RegExp(`^${name}:\\[[0-9]+\\]$`));
       expect(inside).not.toBe(readlinkSync(`/proc/self/ns/${name}`));
     }
+  });
+
+  it("has its addresses randomised, also where the caller has not", async (context) => {
+    need(context, installed("setarch"), "setarch is not installed");
+    const directory = scratch(user);
+    const read = ["/bin/cat", "/proc/self/personality"];
+    const run = async (argv: readonly string[]) => (await finish(start(argv, { directory }))).stdout;
+    expect(await run(["setarch", "--addr-no-randomize", ...as(user, read)])).toBe("00040000\n");
+    expect(await run(["setarch", "--addr-no-randomize", ...sandboxArgv(user, directory, read)])).toBe(
+      "00000000\n",
+    );
   });
 
   it("inherits descriptors 0, 1 and 2 and nothing else, of fifty that were open", async (context) => {
