@@ -8,15 +8,16 @@ import { policyFiles } from "./gate/files.ts";
 import type { Failure } from "./gate/finding.ts";
 import type { Subject } from "./gate/judge.ts";
 import { joinPath, relativeTo } from "./gate/paths.ts";
-import type { Policy } from "./gate/policy.ts";
+import { loadPolicy, type Policy } from "./gate/policy.ts";
 import { conclude, flag, type Gated, type RunRequest, readRulebook } from "./gate/run.ts";
 import type { Evidence } from "./image/evidence.ts";
 import { factsOf } from "./image/facts/facts.ts";
 import { type Image, type ImageRequest, readImage } from "./image/read-image.ts";
 import { type BuiltFrom, type CheckedImage, stageOf, toChecked } from "./image-rules/checked-image.ts";
+import { describeVerdict, GRADES, gradeOf, scoreOf } from "./image-rules/grade.ts";
 import { IMAGE_RULES } from "./image-rules/registry.ts";
 import { STRUCTURE_RULES } from "./image-rules/structure-rules.ts";
-import type { Checked, Problem } from "./problems.ts";
+import { type Checked, type Problem, unwrap } from "./problems.ts";
 import { countTests, judgeStructure, needsAnotherReading, wantedPaths } from "./structure-test/judge.ts";
 import { readStructureTests } from "./structure-test/read.ts";
 import type { StructureTests } from "./structure-test/structure-test.ts";
@@ -46,6 +47,9 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
   const tests = readTests(request);
   if (!rulebook.ok || !from.ok || !tests.ok)
     return { ok: false, problems: [rulebook, from, tests].flatMap((one) => (one.ok ? [] : one.problems)) };
+  const grades = GRADES.map((policy) =>
+    unwrap(loadPolicy({ policy, cwd, source: { kind: "default" } }, IMAGE_RULES, policyFiles())),
+  );
   const subjects: Subject<CheckedImage>[] = [];
   const failures: Failure[] = [];
   for (const path of new Set(images)) {
@@ -56,7 +60,8 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
     else {
       const failed = judgeStructure(tests.value, read.value);
       const facts = toChecked(await factsOf(read.value, request.evidence ?? null), from.value, today, failed);
-      subjects.push({ subject, file: path, notes: notesOf(facts, tests.value), facts });
+      const verdict = describeVerdict(gradeOf(facts, IMAGE_RULES, grades), scoreOf(facts));
+      subjects.push({ subject, file: path, notes: [...notesOf(facts, tests.value), verdict], facts });
     }
   }
   const judgement = {
