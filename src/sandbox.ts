@@ -184,7 +184,7 @@ class PreparedSandbox implements Sandbox {
     try {
       log.start(argv, variant);
     } catch (error) {
-      await record?.stop(false);
+      record?.stop(false);
       throw error;
     }
     const { stdin } = options;
@@ -215,7 +215,7 @@ class PreparedSandbox implements Sandbox {
       (error: unknown): Ending => ({ outcome: unstarted(runId, "cancelled", null), error }),
     );
     const { write } = this.#preparation.brief.spec.filesystem;
-    const files = await record?.stop(started.outcome.launchError === null && !("error" in started));
+    const files = record?.stop(started.outcome.launchError === null && !("error" in started));
     const ended = { ...nameWriter(started.outcome, write), ...(files === undefined ? {} : { files }) };
     const outcome = log.end(ended, variant.prepared.plan.decisions);
     if ("error" in started) throw started.error;

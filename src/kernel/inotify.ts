@@ -1,11 +1,13 @@
 /**
  * inotify(7) through koffi: a descriptor, and watches for the opening of files in a directory. Node's own fs.watch knows changes only. The
- * calls return at once; reading the descriptor waits, and is the caller's.
+ * calls return at once, and so does reading the descriptor: EAGAIN when there is nothing (yet).
  */
 import { getSystemErrorName } from "node:util";
 import koffi from "koffi";
 
 const IN_CLOEXEC = 0o2000000;
+/** A read that waits would hold one of libuv's threads, which are waited for when the process ends. */
+const IN_NONBLOCK = 0o4000;
 /** Opened, also to be executed; of directories alone, and of no link that somebody put in the place of one. */
 const IN_OPEN = 0x20;
 const IN_ONLYDIR = 0x0100_0000;
@@ -13,7 +15,6 @@ const IN_DONT_FOLLOW = 0x0200_0000;
 
 export const IN_ISDIR = 0x4000_0000;
 export const IN_Q_OVERFLOW = 0x4000;
-export const IN_IGNORED = 0x8000;
 
 /** struct inotify_event { int wd; uint32_t mask, cookie, len; char name[]; } without the name. */
 export const EVENT_BYTES = 16;
@@ -23,8 +24,6 @@ export interface Inotify {
   readonly descriptor: number;
   /** Watch descriptor, or the name of the errno. */
   watch(directory: Buffer): number | string;
-  /** After what happened before, an event of IN_IGNORED comes. */
-  unwatch(watch: number): void;
 }
 
 /** A new instance, or the name of the errno (EMFILE: max_user_instances). */
@@ -37,8 +36,7 @@ export function openInotify(): Inotify | string {
     pathname: Uint8Array,
     mask: number,
   ) => number;
-  const remove = libc.func("int inotify_rm_watch(int fd, int wd)") as (fd: number, wd: number) => number;
-  const descriptor = init(IN_CLOEXEC);
+  const descriptor = init(IN_CLOEXEC | IN_NONBLOCK);
   if (descriptor < 0) return errnoName();
   return {
     descriptor,
@@ -49,10 +47,6 @@ export function openInotify(): Inotify | string {
         (IN_OPEN | IN_ONLYDIR | IN_DONT_FOLLOW) >>> 0,
       );
       return watch < 0 ? errnoName() : watch;
-    },
-    unwatch: (watch) => {
-      // EINVAL: its directory has gone, and the event has come already.
-      remove(descriptor, watch);
     },
   };
 }

@@ -6,18 +6,9 @@
  * without opening (stat, readlink, access); files on mounts of the sandbox's own; files that it made itself. Whoever else opens files in
  * the directory meanwhile is seen as well. What is lost, because more happened than the kernel keeps, is said.
  */
-import { closeSync, type Dirent, lstatSync, read, readdirSync, realpathSync } from "node:fs";
-import { setTimeout as wait } from "node:timers/promises";
-import { promisify } from "node:util";
+import { closeSync, type Dirent, lstatSync, readdirSync, readSync, realpathSync } from "node:fs";
 import { decodeName } from "../image/names.ts";
-import {
-  EVENT_BYTES,
-  IN_IGNORED,
-  IN_ISDIR,
-  IN_Q_OVERFLOW,
-  type Inotify,
-  openInotify,
-} from "../kernel/inotify.ts";
+import { EVENT_BYTES, IN_ISDIR, IN_Q_OVERFLOW, type Inotify, openInotify } from "../kernel/inotify.ts";
 import type { OpenedFiles } from "./outcome.ts";
 
 /** Why there can be no record. */
@@ -28,11 +19,12 @@ export interface NoRecord {
 
 export interface FileRecord {
   /** Ends the watch, after everything that has happened was read. `ran`: something was executed, so something must have been seen. */
-  stop(ran: boolean): Promise<OpenedFiles>;
+  stop(ran: boolean): OpenedFiles;
 }
 
 const BUFFER = 1 << 20;
-const readFrom = promisify(read);
+/** Milliseconds between two looks. The kernel keeps 16384 events meanwhile, unless it was told another number. */
+const PAUSE = 10;
 
 /**
  * Begins to watch. Before the launch, or what the launch opens first is missed.
@@ -54,7 +46,7 @@ export function recordFiles(directory: string, kept: string | null): FileRecord 
     closeSync(inotify.descriptor);
     return problem;
   }
-  return new Recording(directory, root, inotify, names, closed);
+  return new Recording(directory, inotify, names, closed);
 }
 
 /** Watches a directory and all below it on the same file system: an overlay shows no other. */
@@ -79,9 +71,15 @@ function watchAll(
       continue;
     }
     names.set(watch, path);
-    for (const entry of entriesOf(host)) {
-      const child = Buffer.concat([path, SLASH, entry.name]);
-      if (entry.isDirectory() && lstatSync(Buffer.concat([root, child])).dev === dev) rest.push(child);
+    try {
+      for (const entry of entriesOf(host)) {
+        const child = Buffer.concat([path, SLASH, entry.name]);
+        if (entry.isDirectory() && lstatSync(Buffer.concat([root, child])).dev === dev) rest.push(child);
+      }
+    } catch (error) {
+      // A directory that may be listed and not entered; or it changed under our eyes.
+      if (!(error instanceof Error && "code" in error)) throw error;
+      closed.push(`what is below /${decodeName(path.subarray(1))} cannot be watched (${String(error.code)})`);
     }
   }
   return null;
@@ -94,47 +92,26 @@ const entriesOf = (directory: Buffer): readonly Dirent<Buffer>[] =>
 
 class Recording implements FileRecord {
   readonly #directory: string;
-  readonly #root: Buffer;
   readonly #inotify: Inotify;
   readonly #names: Map<number, Buffer>;
   readonly #missed: string[];
   readonly #opened = new Set<string>();
-  readonly #reading: Promise<void>;
-  /** Watches whose end is the end of the record. */
-  readonly #last = new Set<number>();
-  #ended = false;
+  readonly #timer: NodeJS.Timeout;
+  readonly #buffer = Buffer.allocUnsafe(BUFFER);
 
-  constructor(
-    directory: string,
-    root: Buffer,
-    inotify: Inotify,
-    names: Map<number, Buffer>,
-    missed: string[],
-  ) {
+  constructor(directory: string, inotify: Inotify, names: Map<number, Buffer>, missed: string[]) {
     this.#directory = directory;
-    this.#root = root;
     this.#inotify = inotify;
     this.#names = names;
     this.#missed = missed;
-    this.#reading = this.#read();
-    // Awaited by stop; until then a failure must not count as unhandled.
-    this.#reading.catch(() => undefined);
+    this.#timer = setInterval(() => this.#drain(), PAUSE).unref();
   }
 
-  async stop(ran: boolean): Promise<OpenedFiles> {
-    try {
-      // Where the queue is full the event that ends it is lost like any other: then another one is made.
-      while (!this.#ended) {
-        const last = this.#inotify.watch(this.#root);
-        if (typeof last === "string") throw new Error(`inotify_add_watch: ${last}`);
-        this.#last.add(last);
-        this.#inotify.unwatch(last);
-        await Promise.race([this.#reading, wait(20)]);
-      }
-      await this.#reading;
-    } finally {
-      if (this.#ended) closeSync(this.#inotify.descriptor);
-    }
+  stop(ran: boolean): OpenedFiles {
+    clearInterval(this.#timer);
+    // An event is in the queue before the call that it is about returns.
+    this.#drain();
+    closeSync(this.#inotify.descriptor);
     if (ran && this.#opened.size === 0)
       this.#missed.push(
         "no file was seen, not even the program: this kernel does not tell what overlayfs opens",
@@ -147,17 +124,24 @@ class Recording implements FileRecord {
     };
   }
 
-  /** Waits in a thread of libuv's. The kernel keeps what happens while the main thread is busy, up to a number. */
-  async #read(): Promise<void> {
-    const buffer = Buffer.allocUnsafe(BUFFER);
-    while (!this.#ended) {
-      const { bytesRead } = await readFrom(this.#inotify.descriptor, buffer, 0, BUFFER, null);
-      for (let at = 0; at < bytesRead && !this.#ended; ) {
-        const length = buffer.readUInt32LE(at + 12);
-        const name = buffer.subarray(at + EVENT_BYTES, at + EVENT_BYTES + length);
-        this.#note(buffer.readInt32LE(at), buffer.readUInt32LE(at + 4), name);
-        at += EVENT_BYTES + length;
+  /** Everything that is in the queue. */
+  #drain(): void {
+    for (let length = this.#next(); length > 0; length = this.#next())
+      for (let at = 0; at < length; ) {
+        const end = at + EVENT_BYTES + this.#buffer.readUInt32LE(at + 12);
+        const name = this.#buffer.subarray(at + EVENT_BYTES, end);
+        this.#note(this.#buffer.readInt32LE(at), this.#buffer.readUInt32LE(at + 4), name);
+        at = end;
       }
+  }
+
+  /** Bytes of the next events in the buffer; 0 when there are none. */
+  #next(): number {
+    try {
+      return readSync(this.#inotify.descriptor, this.#buffer, 0, BUFFER, null);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return 0;
+      throw error;
     }
   }
 
@@ -165,10 +149,6 @@ class Recording implements FileRecord {
     if ((mask & IN_Q_OVERFLOW) !== 0) {
       const lost = "more files were opened at a time than the kernel keeps (fs.inotify.max_queued_events)";
       if (!this.#missed.includes(lost)) this.#missed.push(lost);
-      return;
-    }
-    if ((mask & IN_IGNORED) !== 0) {
-      this.#ended = this.#last.has(watch);
       return;
     }
     const directory = this.#names.get(watch);

@@ -16,9 +16,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { OpenedFiles } from "../../src/launch/outcome.ts";
 import { recordFiles } from "../../src/launch/record-files.ts";
+
+/** As it is built. */
+const MODULE = fileURLToPath(new URL("../../dist/launch/record-files.js", import.meta.url));
 
 function scratch(): string {
   const directory = mkdtempSync(join(tmpdir(), "sandbox-record-"));
@@ -29,20 +33,20 @@ function scratch(): string {
   return directory;
 }
 
-async function recorded(directory: string, use: () => void, ran = true): Promise<OpenedFiles> {
+function recorded(directory: string, use: () => void, ran = true): OpenedFiles {
   const record = recordFiles(directory, null);
   if ("reason" in record) throw new Error(record.reason);
   use();
-  return await record.stop(ran);
+  return record.stop(ran);
 }
 
 describe("a record of opened files", () => {
-  test("has what is opened below, under its own name, once", async () => {
+  test("has what is opened below, under its own name, once", () => {
     const root = scratch();
     symlinkSync("a/b", join(root, "link"));
     symlinkSync("/etc", join(root, "outside"));
     linkSync(join(root, "other"), join(root, "a/second"));
-    const files = await recorded(root, () => {
+    const files = recorded(root, () => {
       readFileSync(join(root, "link/file"));
       readFileSync(join(root, "a/b/file"));
       readFileSync(join(root, "a/second"));
@@ -53,13 +57,13 @@ describe("a record of opened files", () => {
     expect(files).toEqual({ root, opened: ["/a/b/file", "/a/second"], complete: true, missed: [] });
   });
 
-  test("has what is executed, and names that are no text", async () => {
+  test("has what is executed, and names that are no text", () => {
     const root = scratch();
     const odd = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0x66, 0xff, 0x0a])]);
     writeFileSync(odd, "z");
     writeFileSync(join(root, "script"), "#!/bin/sh\n");
     chmodSync(join(root, "script"), 0o755);
-    const files = await recorded(root, () => {
+    const files = recorded(root, () => {
       closeSync(openSync(odd, "r"));
       execFileSync(join(root, "script"));
     });
@@ -67,25 +71,25 @@ describe("a record of opened files", () => {
     expect(JSON.parse(JSON.stringify(files.opened))).toEqual(files.opened);
   });
 
-  test("ends when nothing happened, and is not complete if something ran all the same", async () => {
+  test("ends when nothing happened, and is not complete if something ran all the same", () => {
     const root = scratch();
-    expect(await recorded(root, () => undefined, false)).toEqual({
+    expect(recorded(root, () => undefined, false)).toEqual({
       root,
       opened: [],
       complete: true,
       missed: [],
     });
-    const { complete, missed } = await recorded(root, () => undefined);
+    const { complete, missed } = recorded(root, () => undefined);
     expect(complete).toBe(false);
     expect(missed).toEqual([expect.stringMatching(/no file was seen, not even the program/)]);
   });
 
-  test("says that it lost what the kernel did not keep, and ends", async () => {
+  test("says that it lost what the kernel did not keep, and ends", () => {
     const root = scratch();
     const most = Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
     // One event for each, because no two that follow each other are alike; nobody reads while this thread waits.
     const script = `i=0; while [ $i -lt ${most} ]; do : < a/b/file; : < other; i=$((i+1)); done`;
-    const files = await recorded(root, () => execFileSync("/bin/sh", ["-c", script], { cwd: root }));
+    const files = recorded(root, () => execFileSync("/bin/sh", ["-c", script], { cwd: root }));
     expect(files.opened).toEqual(["/a/b/file", "/other"]);
     expect(files.complete).toBe(false);
     expect(files.missed).toEqual([
@@ -93,21 +97,51 @@ describe("a record of opened files", () => {
     ]);
   });
 
-  test("says which directories it cannot watch", async (context) => {
+  test("says which directories it cannot watch", (context) => {
     if (process.getuid?.() === 0) context.skip("root can watch all");
     const root = scratch();
     chmodSync(join(root, "a"), 0o311);
     onTestFinished(() => chmodSync(join(root, "a"), 0o755));
-    const files = await recorded(root, () => readFileSync(join(root, "other")));
+    const files = recorded(root, () => readFileSync(join(root, "other")));
     expect(files).toMatchObject({ complete: false, missed: ["/a cannot be watched (EACCES)"] });
   });
 
-  test("leaves no descriptor", async () => {
+  test("says which directories it may list and not enter", (context) => {
+    if (process.getuid?.() === 0) context.skip("root can enter all");
+    const root = scratch();
+    chmodSync(join(root, "a"), 0o444);
+    onTestFinished(() => chmodSync(join(root, "a"), 0o755));
+    const files = recorded(root, () => readFileSync(join(root, "other")));
+    expect(files).toMatchObject({
+      opened: ["/other"],
+      missed: ["what is below /a cannot be watched (EACCES)"],
+    });
+  });
+
+  test("reads while it goes on, and keeps no process alive", async () => {
+    const root = scratch();
+    const record = recordFiles(root, null);
+    if ("reason" in record) throw new Error(record.reason);
+    const most = Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
+    // More than the kernel keeps, in parts of which it keeps each.
+    for (let part = 0; part < 5; part++) {
+      for (let i = 0; i < most / 8; i++) {
+        closeSync(openSync(join(root, "a/b/file"), "r"));
+        closeSync(openSync(join(root, "other"), "r"));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    expect(record.stop(true)).toMatchObject({ opened: ["/a/b/file", "/other"], complete: true });
+    const script = `import(${JSON.stringify(MODULE)}).then(({ recordFiles }) => recordFiles(${JSON.stringify(root)}, null))`;
+    execFileSync(process.execPath, ["-e", script], { timeout: 10_000 });
+  });
+
+  test("leaves no descriptor", () => {
     const root = scratch();
     const count = () => readdirSync("/proc/self/fd").length;
-    await recorded(root, () => undefined, false);
+    recorded(root, () => undefined, false);
     const before = count();
-    await recorded(root, () => readFileSync(join(root, "other")));
+    recorded(root, () => readFileSync(join(root, "other")));
     expect(count()).toBe(before);
   });
 });
