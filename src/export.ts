@@ -9,8 +9,10 @@ import { authorMounts } from "./compile/wanted-mounts.ts";
 import type { Arch } from "./host/facts.ts";
 import type { Checked } from "./problems.ts";
 import { profileFiles } from "./profile/files.ts";
+import { locate } from "./profile/provenance.ts";
 import { type ProfileRequest, resolveProfile } from "./profile/resolve.ts";
 import type { ResolvedProfile } from "./profile/spec.ts";
+import { NotStated, stated } from "./profile/stated.ts";
 import { toBubblewrap } from "./profile-export/bubblewrap.ts";
 import { toDockerSeccomp } from "./profile-export/docker-seccomp.ts";
 import type { Exported, ExportRequest } from "./profile-export/exported.ts";
@@ -63,9 +65,12 @@ export function exportProfile(
   arch: Arch = "x86_64",
 ): Checked<Exported> {
   const resolved = resolveProfile(request, profileFiles());
-  return resolved.ok
-    ? EXPORTERS[format].write({ profile: resolved.value, cwd: request.cwd, arch })
-    : resolved;
+  if (!resolved.ok) return resolved;
+  const made = stated(() => EXPORTERS[format].write({ profile: resolved.value, cwd: request.cwd, arch }));
+  if (!(made instanceof NotStated)) return made;
+  const where = locate(resolved.value, made.pointer);
+  const { pointer, message } = made;
+  return { ok: false, problems: [{ kind: "filter-undecided", where, pointer, message }] };
 }
 
 /** As a run without a particular command has it. */

@@ -48,12 +48,22 @@ export function readBaseline(bytes: Uint8Array, file: string): Checked<Baseline>
     : { ok: true, value: { entries } };
 }
 
-/** Whether the entry covers the finding: the same, and not more of it. */
-export function knows(entry: Entry, finding: Finding): boolean {
+/**
+ * Whether the entry is about the finding. What a review reads, rule and object, must be that of the fingerprint: an entry that says one thing and
+ * has the fingerprint of another is about nothing.
+ */
+export function isAbout(entry: Entry, finding: Finding): boolean {
   return (
     entry.fingerprint === finding.fingerprint &&
-    (entry.amount === undefined || (finding.amount ?? 0) <= entry.amount)
+    entry.rule === finding.rule.id &&
+    entry.subject === finding.subject &&
+    entry.object === finding.object
   );
+}
+
+/** Whether the entry covers the finding: the same, and not more of it. */
+export function knows(entry: Entry, finding: Finding): boolean {
+  return isAbout(entry, finding) && (entry.amount === undefined || (finding.amount ?? 0) <= entry.amount);
 }
 
 /**
@@ -80,7 +90,7 @@ export function nextBaseline(
           };
           const finding = now.get(entry.fingerprint);
           if (!subjects.includes(entry.subject)) return [entry];
-          if (finding === undefined) return [];
+          if (finding === undefined || !isAbout(entry, finding)) return [];
           const amount = finding.amount;
           return amount === undefined || entry.amount === undefined || amount >= entry.amount
             ? [entry]

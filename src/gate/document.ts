@@ -128,8 +128,9 @@ export class DocumentReader {
   ): number | undefined {
     const { node } = field;
     const value =
-      node.type === "scalar" && (typeof node.value === "string" || typeof node.value === "number")
-        ? parse(node.value)
+      // 1e999 is infinite: no amount.
+      node.type === "scalar" && (typeof node.value === "string" || Number.isFinite(node.value))
+        ? parse(node.value as string | number)
         : null;
     if (value !== null) return value;
     this.report(field, `${sketch(node)} does not fit`, { expected });

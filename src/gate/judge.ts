@@ -3,7 +3,7 @@
  * be analysed stays in the report as a failure: a subject is never left out silently.
  */
 import { printable } from "../printable.ts";
-import { type Baseline, type Entry, knows } from "./baseline.ts";
+import { type Baseline, type Entry, isAbout, knows } from "./baseline.ts";
 import {
   type ActiveRule,
   type CheckedSubject,
@@ -114,7 +114,7 @@ function settle<F>(finding: Finding, { waivers, baseline, today }: Judgement<F>)
     const because = `waived by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`;
     return { ...finding, state: "waived", because: printable(because) };
   }
-  const entry = baseline?.entries.find((candidate) => candidate.fingerprint === finding.fingerprint);
+  const entry = baseline?.entries.find((candidate) => isAbout(candidate, finding));
   if (entry === undefined) return finding;
   if (knows(entry, finding)) return { ...finding, state: "known", because: "known: it is in the baseline" };
   const more = `${finding.message} (the baseline knows ${entry.amount}, now it is ${finding.amount ?? 0})`;
@@ -147,11 +147,13 @@ function judgeExceptions<F>(
     const what = `the waiver of ${waiver.rule} for ${waiver.object} covers no finding in ${matching.map(({ subject }) => subject).join(", ")}`;
     return about(WAIVER_UNUSED, relativeTo(base, waiver.place.file), object, what, waiver.place);
   });
-  const present = new Set(found.map(({ fingerprint }) => fingerprint));
+  const present = new Map(found.map((finding) => [finding.fingerprint, finding]));
+  const isPresent = (entry: Entry): boolean => {
+    const finding = present.get(entry.fingerprint);
+    return finding !== undefined && isAbout(entry, finding);
+  };
   const isStale = (entry: Entry): boolean =>
-    asked.has(entry.rule) &&
-    subjects.some(({ subject }) => subject === entry.subject) &&
-    !present.has(entry.fingerprint);
+    asked.has(entry.rule) && subjects.some(({ subject }) => subject === entry.subject) && !isPresent(entry);
   const ofBaseline = (baseline?.entries ?? []).filter(isStale).flatMap((entry) => {
     const what = `${entry.rule} no longer finds ${entry.object} in ${entry.subject}, but the baseline still has it`;
     return about(

@@ -23,7 +23,7 @@ export function answersTo({ asked }: FilterFacts, abi: Abi, name: string): CallA
   if (nr === undefined) return { allowed: "never", when: "" };
   const d = asked.prover.diagrams;
   const rest = asked.ofCall(abi, nr);
-  const when = formatAlternatives(describeCondition(d, d.where(rest, rest, lets)));
+  const when = asked.decide(() => formatAlternatives(describeCondition(d, d.where(rest, rest, lets))));
   if (when === "always" || when === "never") return { allowed: when, when: "" };
   return { allowed: "sometimes", when };
 }
@@ -54,30 +54,32 @@ function answersOn(
   abisOf: (filter: FilterFacts) => readonly Abi[],
 ): readonly DecidedAnswer[] {
   return facts.filters.flatMap((filter) =>
-    abisOf(filter).flatMap((abi) => {
-      const nr = syscallTable(abi).numbers.get(name);
-      if (nr === undefined) return [];
-      const d = filter.asked.prover.diagrams;
-      const rest = filter.asked.ofCall(abi, nr);
-      return answersOf(filter.asked.prover, rest).map(({ verdict, when }) => {
-        const words = exampleOf(
-          d,
-          d.where(rest, rest, (each: Verdict) => each === verdict),
-        );
-        if (words !== null) {
-          words[WORD.arch] = AUDIT_ARCH[abi];
-          words[WORD.nr] = nr;
-        }
-        const pointer = words === null ? "/seccomp" : deciding(filter, abi, name, words).pointer;
-        return {
-          abi,
-          verdict: formatVerdict(verdict),
-          lets: lets(verdict),
-          when: formatAlternatives(when),
-          pointer,
-          places: facts.at(pointer),
-        };
-      });
-    }),
+    abisOf(filter).flatMap((abi) =>
+      filter.asked.decide(() => {
+        const nr = syscallTable(abi).numbers.get(name);
+        if (nr === undefined) return [];
+        const d = filter.asked.prover.diagrams;
+        const rest = filter.asked.ofCall(abi, nr);
+        return answersOf(filter.asked.prover, rest).map(({ verdict, when }) => {
+          const words = exampleOf(
+            d,
+            d.where(rest, rest, (each: Verdict) => each === verdict),
+          );
+          if (words !== null) {
+            words[WORD.arch] = AUDIT_ARCH[abi];
+            words[WORD.nr] = nr;
+          }
+          const pointer = words === null ? "/seccomp" : deciding(filter, abi, name, words).pointer;
+          return {
+            abi,
+            verdict: formatVerdict(verdict),
+            lets: lets(verdict),
+            when: formatAlternatives(when),
+            pointer,
+            places: facts.at(pointer),
+          };
+        });
+      }),
+    ),
   );
 }

@@ -4,8 +4,9 @@
  */
 import { type Abi, AUDIT_ARCH } from "../compile/seccomp/abi.ts";
 import { type Call, type Condition, type Verdict, WORD } from "../compile/seccomp/ir.ts";
+import { NotStated } from "../profile/stated.ts";
 import { exampleOf, NUMBER_LEVEL, withWord } from "../prove/call-bits.ts";
-import type { Diagram } from "../prove/diagram.ts";
+import { type Diagram, Undecided } from "../prove/diagram.ts";
 import { type Meaning, type Prover, permission } from "../prove/prover.ts";
 import { meaningOfCondition } from "../prove/rules.ts";
 
@@ -24,8 +25,22 @@ export class Asked {
     this.meaning = meaning;
   }
 
-  /** What is left of the filter for one call: a function of its arguments. */
+  /** What is left of the filter for one call: a function of its arguments. Throws NotStated where that cannot be computed, as everything here. */
   ofCall(abi: Abi, nr: number): Diagram {
+    return this.decide(() => this.#ofCall(abi, nr));
+  }
+
+  /** What `work` gives; NotStated where the diagrams grow past their limit: who asks then has no answer, and never a wrong one. */
+  decide<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof Undecided)) throw error;
+      throw new NotStated("/seccomp", `what the filter does cannot be decided: ${error.message}`);
+    }
+  }
+
+  #ofCall(abi: Abi, nr: number): Diagram {
     let through = this.#through.get(abi);
     if (through === undefined) {
       through = this.prover.through(this.meaning, abi);
@@ -34,10 +49,14 @@ export class Asked {
     return withWord(this.prover.diagrams, through, NUMBER_LEVEL, nr);
   }
 
-  /** The call of a question with the smallest arguments, or null when there is none. Throws Undecided where the diagrams grow past their limit. */
+  /** The call of a question with the smallest arguments, or null when there is none. */
   findAllowed(abi: Abi, nr: number, question: readonly Condition[]): Call | null {
+    return this.decide(() => this.#findAllowed(abi, nr, question));
+  }
+
+  #findAllowed(abi: Abi, nr: number, question: readonly Condition[]): Call | null {
     const d = this.prover.diagrams;
-    const rest = this.ofCall(abi, nr);
+    const rest = this.#ofCall(abi, nr);
     let allowed = this.#allowed.get(rest);
     if (allowed === undefined) {
       allowed = d.where(rest, rest, lets);

@@ -101,6 +101,10 @@ function runCall(facts: ProfileFacts, subject: CallSubject, expected: Expected):
 
 /** A call of the test that is not answered as expected; null: there is none, for any value of what is open. */
 function differs(filter: FilterFacts, abi: Abi, nr: number, subject: CallSubject, expected: Expected) {
+  return filter.asked.decide(() => differing(filter, abi, nr, subject, expected));
+}
+
+function differing(filter: FilterFacts, abi: Abi, nr: number, subject: CallSubject, expected: Expected) {
   const { asked } = filter;
   const d = asked.prover.diagrams;
   const rest = asked.ofCall(abi, nr);

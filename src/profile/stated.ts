@@ -11,18 +11,22 @@ export type StatedSpec = {
     : Partial<Spec[S]>;
 };
 
-/** Asked for what the document does not say. Whoever asks for many things catches it and says so (`stated`). */
+/** Asked for what the document does not say, or for what cannot be found out from it. Whoever asks for many things catches it and says so (`stated`). */
 export class NotStated extends Error {
   override readonly name = "NotStated";
   /** JSON pointer of the field. */
   readonly pointer: string;
 
-  /** `by`: the document, as in "an OCI config.json". */
-  constructor(pointer: string, by: string) {
-    super(`${by} does not say ${WORDS[pointer.split("/")[1] ?? ""] ?? pointer}`);
+  /** `message`: who does not say what, as a clause. */
+  constructor(pointer: string, message: string) {
+    super(message);
     this.pointer = pointer;
   }
 }
+
+/** `by`: the document, as in "an OCI config.json". */
+const missing = (pointer: string, by: string): NotStated =>
+  new NotStated(pointer, `${by} does not say ${WORDS[pointer.split("/")[1] ?? ""] ?? pointer}`);
 
 /** What each section is about, after "does not say". */
 const WORDS: Readonly<Record<string, string>> = {
@@ -65,11 +69,11 @@ function guarded(values: object, pointer: string, by: string): object {
   return new Proxy(values, {
     get(target, key) {
       if (typeof key === "symbol" || Object.hasOwn(target, key)) return Reflect.get(target, key) as unknown;
-      throw new NotStated(`${pointer}/${key}`, by);
+      throw missing(`${pointer}/${key}`, by);
     },
     // Listing the fields would pass over those that are missing.
     ownKeys() {
-      throw new NotStated(pointer, by);
+      throw missing(pointer, by);
     },
   });
 }

@@ -158,3 +158,14 @@ test("what others would make of our own profiles, which we load as they read, is
   const cases = divergences({ extends: "strict" }).map((each) => each.case);
   expect(cases).toEqual(expect.arrayContaining(["same-argument", "equal-to-default", "unconditional-wins"]));
 });
+
+test("a document with hundreds of odd rules ends soon, and is not called clean", () => {
+  const rules = Array.from({ length: 201 }, (_, value) => ({
+    names: ["read"],
+    action: "SCMP_ACT_ALLOW",
+    args: [condition(0, "NE", value), condition(0, "NE", value + 1)],
+  }));
+  expect(divergences(document(...rules)).at(-1)?.unknown).toBe(
+    "1 more places of the document are not looked at",
+  );
+});

@@ -193,6 +193,35 @@ describe("a baseline", () => {
     expect(baseline(nextBaseline(null, findings, ["fruit.json"])).entries).toEqual([]);
   });
 
+  it("whose entry has the fingerprint of another finding covers nothing, and says so", () => {
+    const report = judged(HEAVY, strict);
+    const heavy = report.findings.find(({ object }) => object === "weight");
+    // What a review reads is harmless; what it would cover is not.
+    const entry = {
+      fingerprint: heavy?.fingerprint,
+      rule: "no-spots",
+      subject: "fruit.json",
+      object: "tiny",
+    };
+    const lying = baseline(JSON.stringify({ findings: [entry] }));
+    const after = judged(HEAVY, strict, { baseline: lying });
+    expect(shown(after)).toEqual([
+      "error no-spots brown new",
+      "warning not-heavy weight new",
+      "warning baseline-stale no-spots fruit.json tiny new",
+    ]);
+    expect(baseline(nextBaseline(lying, after.findings, ["fruit.json"])).entries).toEqual([]);
+  });
+
+  it("amounts are finite, however they are written", () => {
+    const read = readBaseline(
+      bytes('{"findings":[{"fingerprint":"a","rule":"r","subject":"s","object":"o","amount":1e999}]}'),
+      "b.json",
+    );
+    expect(read.ok ? [] : read.problems.map(({ pointer }) => pointer)).toEqual(["/findings/0/amount"]);
+    expect(() => waiver({ rule: "not-heavy", upTo: "1" })).toThrow(/upTo/);
+  });
+
   it("that somebody broke is refused at its place", () => {
     const read = readBaseline(
       bytes({ findings: [{ fingerprint: 3, rule: "r", subject: "s", object: "o" }] }),
@@ -213,8 +242,23 @@ describe("paths", () => {
     ["a.json", "axjson", false],
     ["CAP_*", "CAP_SYS_ADMIN", true],
     ["(a|b)", "a", false],
+    ["*", "", true],
+    ["**", "a/b", true],
+    ["*", "a/b", false],
+    ["a**b*c", "a/x/bc", true],
+    ["a*b", "ab", true],
+    ["a*b", "a/b", false],
+    ["***", "a/b", true],
+    ["", "", true],
+    ["", "a", false],
   ])("%s against %s: %s", (pattern, text, expected) => {
     expect(matchesPattern(pattern, text)).toBe(expected);
+  });
+
+  it("match in time that follows their lengths, whoever wrote the pattern", () => {
+    const started = performance.now();
+    expect(matchesPattern(`${"*a".repeat(60)}*b`, "a".repeat(4000))).toBe(false);
+    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it("are named relative to the directory of the check, whatever way they were given", () => {

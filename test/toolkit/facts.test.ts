@@ -10,9 +10,13 @@ import { explainCall } from "../../src/profile-explain/calls.ts";
 import { explain, NOT_SAID } from "../../src/profile-explain/explain.ts";
 import { explanationMarkdown } from "../../src/profile-explain/markdown.ts";
 import { explanationText } from "../../src/profile-explain/text.ts";
+import { Asked } from "../../src/profile-rules/ask.ts";
 import { exposureOf } from "../../src/profile-rules/exposure.ts";
+import { factsOf as factsFrom } from "../../src/profile-rules/facts.ts";
+import type { FilterFacts } from "../../src/profile-rules/filter-facts.ts";
 import { PROFILE_RULES } from "../../src/profile-rules/registry.ts";
 import { runCase } from "../../src/profile-tests/run.ts";
+import { Undecided } from "../../src/prove/diagram.ts";
 import { ask } from "../profile-rules/facts.ts";
 import { assemble } from "../prove/programs.ts";
 import { valueOf } from "../seccomp/support.ts";
@@ -88,6 +92,22 @@ const PROGRAM = assemble([
   { code: OP.ret, k: RET.allow },
   { code: OP.ret, k: RET.killProcess },
 ]);
+
+/** A filter of which nothing can be computed. */
+class Stuck extends Asked {
+  override findAllowed(): never {
+    return this.decide(() => {
+      throw new Undecided("too many nodes");
+    });
+  }
+}
+
+const statedOf = ({ facts }: PolicyFacts) => ({
+  spec: facts.spec,
+  ours: facts.ours,
+  origin: facts.origin,
+  at: facts.at,
+});
 
 const rulesOf = ({ facts }: PolicyFacts): Readonly<Record<string, "clean" | "broken" | "not judged">> =>
   Object.fromEntries(
@@ -388,6 +408,24 @@ describe("a filter in BPF", () => {
     ]);
     const refused = read(odd);
     expect(refused.ok ? [] : refused.problems.map(({ kind }) => kind)).toEqual(["filter-undecided"]);
+  });
+
+  test("what grows past every limit while it is asked is not decided, and no rule passes on it", () => {
+    const { facts } = of(PROGRAM);
+    const [filter] = facts.filters;
+    const asked = filter?.asked;
+    if (asked === undefined) throw new Error("no filter");
+    expect(() =>
+      asked.decide(() => {
+        throw new Undecided("too many nodes");
+      }),
+    ).toThrow(new NotStated("/seccomp", "what the filter does cannot be decided: too many nodes"));
+    const stuck = { ...of(SECCOMP).facts.filters[0] } as FilterFacts;
+    const hard = factsFrom({
+      ...statedOf(of(SECCOMP)),
+      filters: [{ ...stuck, asked: new Stuck(asked.prover, asked.meaning) }],
+    });
+    expect(ask(hard, "no-io-uring")).toMatchObject([{ object: "not judged", undecided: true }]);
   });
 
   test("one that nobody can pass is judged for every machine", () => {
