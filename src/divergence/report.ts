@@ -88,7 +88,7 @@ export function divergencesOf(filter: InputFilter): Checked<readonly Divergence[
 }
 
 /** Each place is compared with the whole document: this bounds what a hostile one costs. Real ones have a few dozen. */
-const MOST_PLACES = 200;
+const MOST_PLACES = 100;
 
 const concerns = ({ names }: Deviation, name: string | null): boolean =>
   names.length === 0 || (name !== null && names.includes(name));

@@ -238,7 +238,7 @@ describe("a drop-in for systemd", () => {
 });
 
 describe("a pod for Kubernetes", () => {
-  it("of strict meets the restricted level of the Pod Security Standards", () => {
+  it("of strict meets the restricted level of the Pod Security Standards", { timeout: 60_000 }, () => {
     const { items } = JSON.parse(exported("kubernetes").text) as {
       items: readonly { kind: string; metadata: { name: string }; spec: Record<string, never> }[];
     };

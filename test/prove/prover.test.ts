@@ -51,7 +51,7 @@ describe("what the diagram of a filter answers is what the evaluator answers", (
     );
   });
 
-  test("for everything that the kernel takes, or it is unknown", () => {
+  test("for everything that the kernel takes, or it is unknown", { timeout: 60_000 }, () => {
     let unknown = 0;
     fc.assert(
       fc.property(
@@ -120,7 +120,7 @@ test("instructions called dead are those that no call reaches", () => {
   );
 });
 
-test("rules mean to the prover what they say", () => {
+test("rules mean to the prover what they say", { timeout: 60_000 }, () => {
   const cases = policies.chain((policy) =>
     fc.tuple(fc.constant(policy), fc.array(callsNear(policy), { minLength: 20, maxLength: 20 })),
   );

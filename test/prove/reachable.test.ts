@@ -114,7 +114,7 @@ function holds({ any }: Alternatives, args: readonly bigint[]): boolean {
   );
 }
 
-test("a description holds exactly where the answer is given", () => {
+test("a description holds exactly where the answer is given", { timeout: 60_000 }, () => {
   const cases = policies.chain((policy) =>
     fc.tuple(fc.constant(policy), fc.array(callsNear(policy), { minLength: 20, maxLength: 20 })),
   );

@@ -121,7 +121,9 @@ describe("filters of others", () => {
 });
 
 describe("differences", () => {
-  test("of random filters are those that trying calls finds, in the right direction", () => {
+  test("of random filters are those that trying calls finds, in the right direction", {
+    timeout: 60_000,
+  }, () => {
     const cases = fc
       .tuple(policies, policies)
       .chain(([one, other]) =>
