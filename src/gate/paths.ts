@@ -36,8 +36,10 @@ export function isInside(file: string): boolean {
  * backtracking.
  */
 export function matchesPattern(pattern: string, text: string): boolean {
-  const parts = pattern.split(/(\*\*|\*)/).flatMap((part) => (part.startsWith("*") ? [part] : [...part]));
-  const characters = [...text];
+  const parts = pattern
+    .split(/(\*\*|\*)/)
+    .flatMap((part) => (part.startsWith("*") ? [part] : Array.from(part)));
+  const characters = Array.from(text);
   // Which beginnings of the text the pattern so far matches, by their length.
   let reached = [true, ...characters.map(() => false)];
   for (const part of parts) {

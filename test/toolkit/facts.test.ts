@@ -105,8 +105,8 @@ class Stuck extends Asked {
 const statedOf = ({ facts }: PolicyFacts) => ({
   spec: facts.spec,
   ours: facts.ours,
-  origin: facts.origin,
-  at: facts.at,
+  origin: (pointer: string) => facts.origin(pointer),
+  at: (pointer: string) => facts.at(pointer),
 });
 
 const rulesOf = ({ facts }: PolicyFacts): Readonly<Record<string, "clean" | "broken" | "not judged">> =>
