@@ -1,4 +1,6 @@
 /** Facts about an image → text for people. Names come from the image: everything is made printable before it gets here or on the way. */
+
+import { showStep } from "../image/facts/secrets.ts";
 import type { ImageFacts } from "../image/index.ts";
 import { printable } from "../image/index.ts";
 import { type Palette, palette } from "./color.ts";
@@ -88,7 +90,7 @@ function layers(facts: ImageFacts, paint: Palette): string {
     paint,
     plural(facts.layers.length, "layer"),
     facts.layers.map((layer, index) => {
-      const line = printable((layer.createdBy ?? "").replaceAll(/\s+/g, " "));
+      const line = printable(showStep(layer.createdBy ?? "").replaceAll(/\s+/g, " "));
       const sizes = `${humanSize(layer.size)} stored, ${humanSize(layer.visible)} visible`;
       return `${String(index + 1).padStart(2)}  ${sizes.padEnd(38)} ${paint.faint(line.length > 90 ? `${line.slice(0, 87)}...` : line)}`.trimEnd();
     }),

@@ -34,6 +34,17 @@ describe("sandbox image inspect", () => {
     expect(stdout.match(/(?!\n)\p{Cc}/gu)).toBeNull();
   });
 
+  it("does not print a history line that holds a secret", async () => {
+    const createdBy = "RUN |1 DEPLOY_TOKEN=hunter2hunter2 /bin/sh -c make # buildkit";
+    writeFileSync(
+      join(cwd, "told.tar"),
+      dockerArchive({ layers: [{ tar: tar(file("a", "x")), createdBy }] }),
+    );
+    const { stdout } = await image("inspect", "told.tar");
+    expect(stdout).toContain("RUN ... (not shown: it holds a secret)");
+    expect(stdout).not.toContain("hunter2");
+  });
+
   it("prints all facts as JSON", async () => {
     const { status, stdout } = await image("inspect", "--json", "app.tar");
     expect(status).toBe(0);

@@ -98,6 +98,9 @@ const BREAKING: readonly Breaking[] = [
   ["unambiguous-layers", [[file("x", "1"), file("x", "2")]], {}, ["named-twice x"]],
   ["non-root-user", [[]], { User: "" }, ["no user"]],
   ["non-root-user", [[]], { User: "0:0" }, ["0:0"]],
+  ["non-root-user", [[]], { User: "root" }, ["root"]],
+  ["non-root-user", [[]], { User: "nobody-knows" }, ["nobody-knows"]],
+  ["non-root-user", [[file("etc/passwd", "toor:x:0:0::/:/none\n")]], { User: "toor:5" }, ["toor:5"]],
   [
     "no-setuid-programs",
     [[file("a", "", { mode: 0o4755 }), file("b", "", { mode: 0o2755 })]],

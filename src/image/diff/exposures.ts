@@ -48,8 +48,9 @@ export function exposuresOf(facts: ImageFacts): readonly Exposure[] {
     `${file.mode.toString(8).padStart(4, "0")} ${file.uid}:${file.gid}`;
 
   if (facts.config !== null) {
-    if (runsAsRoot(facts))
-      add("root-user", facts.config.user === "" ? "no user" : facts.config.user, ", which is root");
+    const { user } = facts.config;
+    if (runsAsRoot(facts)) add("root-user", user === "" ? "no user" : user, ", which is root");
+    else if (!isKnown(facts, user)) add("root-user", user, ", whom etc/passwd of the image does not have");
     if (facts.config.healthcheck === null) add("no-healthcheck", "image");
     for (const port of facts.config.ports) add("port", port);
   } else add("root-user", "a user that is not known", ": there is no configuration");
@@ -90,11 +91,17 @@ export function exposuresOf(facts: ImageFacts): readonly Exposure[] {
   return found;
 }
 
+/** A number is its own meaning; a name has none without a line in etc/passwd. */
+function isKnown({ users }: ImageFacts, user: string): boolean {
+  const [name = ""] = user.split(":");
+  return /^\d+$/.test(name) || users.some((one) => one.name === name);
+}
+
 /** By number or by name; a name is looked up in the image's own etc/passwd, as runtimes do. */
 export function runsAsRoot({ config, users }: Pick<ImageFacts, "config" | "users">): boolean {
   if (config === null) return false;
   const [user = ""] = config.user.split(":");
-  if (user === "" || /^0+$/.test(user)) return true;
+  if (user === "" || user === "root" || /^0+$/.test(user)) return true;
   return users.find(({ name }) => name === user)?.uid === 0;
 }
 
