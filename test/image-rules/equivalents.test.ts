@@ -129,8 +129,10 @@ describe.each(["cis-docker-4", "dockle-equivalent"])("%s", (name) => {
 
   test("is listed in the document, rule by rule", () => {
     const document = readFileSync(new URL("../../docs/image-gate.md", import.meta.url), "utf8");
-    for (const id of settings.keys())
-      if (id !== "nothing-unknown" && id !== "unambiguous-layers") expect(document).toContain(`\`${id}\``);
+    const asked = [...settings.keys()].filter(
+      (id) => id !== "nothing-unknown" && id !== "unambiguous-layers",
+    );
+    expect(asked.filter((id) => !document.includes(`\`${id}\``))).toEqual([]);
   });
 });
 
