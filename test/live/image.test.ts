@@ -114,6 +114,73 @@ describe.each(USERS)("a profile of an image, used by %s,", (user) => {
   });
 });
 
+describe.each(USERS)("an image that dpkg installed and umoci packed, used by %s,", (user) => {
+  it("is known by its package, gives its shell a profile, and runs in it", async (context) => {
+    for (const program of ["dpkg", "dpkg-deb", "busybox", "umoci"])
+      need(context, installed(program), `${program} is not installed`);
+    const directory = scratch(user);
+    chmodSync(directory, 0o755);
+    const [packed, rootfs] = [join(directory, "package"), join(directory, "rootfs")];
+    for (const path of [
+      join(packed, "DEBIAN"),
+      join(packed, "bin"),
+      join(packed, "srv"),
+      join(rootfs, "var/lib/dpkg/updates"),
+    ])
+      mkdirSync(path, { recursive: true });
+    mkdirSync(join(rootfs, "var/lib/dpkg/info"));
+    writeFileSync(join(rootfs, "var/lib/dpkg/status"), "");
+    writeFileSync(
+      join(packed, "DEBIAN/control"),
+      "Package: tiny-shell\nVersion: 1:2-3\nArchitecture: all\nMaintainer: N <n@example.org>\nDescription: x\n",
+    );
+    copyFileSync("/bin/busybox", join(packed, "bin/busybox"));
+    symlinkSync("busybox", join(packed, "bin/sh"));
+    const env = { ...process.env, HOME: directory };
+    const run = (program: string, ...args: readonly string[]) =>
+      execFileSync(program, args, { cwd: directory, env, stdio: ["ignore", "ignore", "pipe"] });
+    run("dpkg-deb", "--root-owner-group", "-b", packed, "tiny.deb");
+    const force = ["--force-not-root", "--force-bad-path", "--force-depends", "--force-architecture"];
+    run("dpkg", `--root=${rootfs}`, ...force, "--log=/dev/null", "-i", "tiny.deb");
+    run("umoci", "init", "--layout", "image");
+    run("umoci", "new", "--image", "image:v1");
+    run("umoci", "insert", "--rootless", "--image", "image:v1", rootfs, "/");
+    const config = [
+      "--config.user",
+      "4321:4321",
+      "--config.entrypoint",
+      "/bin/sh",
+      "--config.volume",
+      "/srv",
+    ];
+    run("umoci", "config", "--image", "image:v1", ...config);
+    execFileSync("chmod", ["-R", "a+rX", directory]);
+    giveTo(user, directory);
+    const told = await tool(user, ["image", "inspect", "--json", "image"], { cwd: directory });
+    const facts: {
+      readonly packages: readonly object[];
+      readonly elf: { readonly files: readonly object[] };
+    } = JSON.parse(told.stdout);
+    expect(facts.packages).toMatchObject([
+      { manager: "dpkg", name: "tiny-shell", version: "1:2-3", present: 2 },
+    ]);
+    expect(facts.elf.files).toMatchObject([{ path: "bin/busybox", package: "tiny-shell" }]);
+    const made = await tool(user, ["image", "profile", "image", "-o", "app.json"], { cwd: directory });
+    expect(made.code, made.stderr).toBe(0);
+    const ran = await sandbox(
+      user,
+      ["/bin/sh", "-c", "busybox id -u; echo x > /srv/x && echo wrote; echo y > /y"],
+      {
+        profile: join(directory, "app.json"),
+        flags: ["--rootfs", rootfs, "--record-files"],
+      },
+    );
+    expect(ran.stdout).toBe("4321\nwrote\n");
+    expect(ran.stderr).toMatch(/Read-only file system/);
+    expect(ran.report?.files).toMatchObject({ opened: ["/bin/busybox"], complete: true });
+  });
+});
+
 describe("programs whose system calls were left out", () => {
   it.for<readonly string[]>([
     ["/bin/grep", "-r", "hello", "/etc"],
