@@ -93,6 +93,24 @@ it("apparmor_parser compiles a profile once, and starts for it no more; what is 
   }
 });
 
+it("nothing is launched when the profile cannot be loaded, and nothing stays of the attempt", async () => {
+  const [parser, own] = ["/usr/sbin/apparmor_parser", "/usr/sbin/apparmor_parser.own"];
+  const directory = scratch("root");
+  const made = await createSandbox({ audit: { file: null }, cache: join(directory, "cache") });
+  renameSync(parser, own);
+  writeFileSync(parser, "#!/bin/sh\necho 'no memory' >&2; exit 1\n", { mode: 0o755 });
+  try {
+    await expect(made.run(["/bin/true"])).rejects.toThrow(
+      /the AppArmor profile sandbox-strict-\S+ cannot be loaded: no memory/,
+    );
+    expect(loaded()).toEqual([]);
+    expect(existsSync("/run/sandbox/apparmor") ? readdirSync("/run/sandbox/apparmor") : []).toEqual([]);
+  } finally {
+    renameSync(own, parser);
+    made.close();
+  }
+});
+
 describe("run by who is confined", () => {
   const both = `${outer("bench-allowing", "change_profile,")}\n${outer("bench-refusing", "")}`;
   beforeAll(() => load(both));
@@ -120,6 +138,16 @@ describe("run by who is confined", () => {
       /^bench-allowing\/\/&sandbox-strict-[0-9a-f]{12} \(enforce\)\nended with 143\nb'x'\n$/,
     );
     expect(lsmOf(ran)).toMatchObject({ matches: true, status: "full" });
+  });
+
+  it("standard streams that are files of the caller's are read and written", async () => {
+    const directory = scratch("root");
+    writeFileSync(join(directory, "in"), "from a file\n");
+    const argv = sandboxArgv("root", directory, ["/bin/cat"]);
+    const script = `echo 'exec bench-allowing' > /proc/self/attr/apparmor/exec && exec "$@" < ${directory}/in > ${directory}/out`;
+    const ran = await finish(start(["/bin/sh", "-c", script, "sh", ...argv], { directory }));
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(join(directory, "out"), "utf8")).toBe("from a file\n");
   });
 
   it("where that one does not allow it, it alone holds the payload, as the decision says; or the run is refused", async () => {

@@ -122,8 +122,8 @@ s = socket.socket(socket.AF_UNIX)
 try: s.connect("\\0${word}"); print("connected")
 except OSError as e: print(errno.errorcode[e.errno])
 print(sys.stdin.read(), end="")`;
-    // One network for both, or the socket would be out of reach whatever its label.
-    const shared = ["--net", "host", "--set", "/namespaces/network=false"];
+    // One network for both, or the socket would be out of reach whatever its label; and the first is to outlive the second's slow start.
+    const shared = ["--net", "host", "--set", "/namespaces/network=false", "--timeout", "10m"];
     const tryIt = async (flags: readonly string[]): Promise<string> => {
       const [first, second] = [scratch(user), scratch(user)];
       const options = cached(user, { flags: [...shared, ...flags] });
