@@ -144,13 +144,18 @@ function withStructure(policy: Policy): Policy {
 }
 
 function notesOf(
-  { packages, size, layers, build, structure }: CheckedImage,
+  { packages, size, layers, build, structure, evidence }: CheckedImage,
   tests: StructureTests,
 ): readonly string[] {
   const mebibytes = (size.visible / 2 ** 20).toFixed(1);
   const notes = [
     `${packages.length} packages, ${mebibytes} MiB in ${size.files} files, ${layers.length} layers`,
   ];
+  if (evidence !== null) {
+    const { runs, opened, unused } = evidence;
+    const rest = `${unused.files} files with ${(unused.bytes / 2 ** 20).toFixed(1)} MiB were never opened`;
+    notes.push(`${opened} files were opened by ${runs} recorded ${runs === 1 ? "run" : "runs"}, ${rest}`);
+  }
   const count = countTests(tests);
   const failed = new Set(structure.map(({ place }) => `${place.file}:${place.line}:${place.column}`)).size;
   if (count > 0) notes.push(`${count - failed} of ${count} structure tests pass`);
