@@ -1,7 +1,7 @@
 /** sandbox profile import: a profile of ours from another tool's filter, on stdout, and on stderr what could not be carried. */
 import { basename } from "node:path";
 import { Command } from "commander";
-import { formatPlace, unwrap } from "../problems.ts";
+import { unwrap } from "../problems.ts";
 import { addExamples } from "./examples.ts";
 import { complain, print } from "./output.ts";
 
@@ -16,14 +16,14 @@ export function importCommand(finish: (status: number) => void): Command {
     .action(async (file: string) => {
       const { name } = command.opts<{ readonly name?: string }>();
       const { importPolicy } = await import("../import-policy.ts");
+      const { formatNote } = await import("../policy-input/fields.ts");
       const { NEWEST_KERNEL } = await import("../compile/seccomp/target.ts");
       const profileName = name ?? basename(file).replace(/\.json$/, "");
       const { text, notes } = unwrap(
         importPolicy({ name: file, profileName, cwd: process.cwd(), arch: "x86_64", kernel: NEWEST_KERNEL }),
       );
       print(text);
-      if (notes.length > 0)
-        complain(notes.map(({ where, message }) => `${formatPlace(where)}: ${message}`).join("\n"));
+      if (notes.length > 0) complain(notes.map((note) => formatNote(note, file)).join("\n"));
       finish(0);
     });
   return addExamples(command, [

@@ -2,6 +2,8 @@
  * Reading documents of others field by field: every value with its place, every mistake collected, every field that is not understood noted.
  * Takes a JSON tree; gives plain values. Never skips silently.
  */
+
+import { printable } from "../printable.ts";
 import { formatPlace, type Problem, type ProblemKind, type Provenance } from "../problems.ts";
 import { escapeToken, keyOrigin, type Node, toProvenance } from "../profile/tree.ts";
 import { parseUnsigned64 } from "../profile/units.ts";
@@ -12,11 +14,10 @@ export interface Note {
   readonly message: string;
 }
 
-/** A note as a line; `name` for one about the whole. */
+/** A note as a line, and one only: names of fields are whoever's wrote them. `name` for a note about the whole. */
 export function formatNote({ where, message }: Note, name: string): string {
-  return where.kind === "profile" && where.line > 0
-    ? `${formatPlace(where)}: ${message}`
-    : `${name}: ${message}`;
+  const place = where.kind === "profile" && where.line > 0 ? formatPlace(where) : name;
+  return printable(`${place}: ${message}`);
 }
 
 /** A value and its pointer in the document. */

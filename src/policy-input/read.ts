@@ -125,9 +125,20 @@ function open({ name, cwd }: Pick<InputQuestion, "name" | "cwd">, files: Profile
 function formOfTree(root: Node): Exclude<InputForm, "bpf"> {
   if (childOf(root, "defaultAction") !== undefined) return "container";
   if (childOf(root, "ociVersion") !== undefined || childOf(root, "linux") !== undefined) return "oci";
-  const kind = childOf(root, "kind");
-  if (kind?.type === "scalar" && kind.value === "SeccompProfile") return "kubernetes";
+  if (isOfKind(root, "SeccompProfile") || seccompItems(root).length > 0) return "kubernetes";
   return "profile";
+}
+
+function isOfKind(node: Node, kind: string): boolean {
+  const found = childOf(node, "kind");
+  return found?.type === "scalar" && found.value === kind;
+}
+
+/** Where in a List of Kubernetes, which is how several objects are given, the filters are. */
+function seccompItems(root: Node): readonly string[] {
+  const items = isOfKind(root, "List") ? childOf(root, "items") : undefined;
+  if (items?.type !== "array") return [];
+  return items.items.flatMap((item, index) => (isOfKind(item, "SeccompProfile") ? [`/items/${index}`] : []));
 }
 
 /** What resolving takes for a name: a word that is no shipped profile but a file here is that file. */
@@ -199,7 +210,13 @@ function readDocument(
 ): Checked<PolicyInput> {
   const { name, arch, kernel } = question;
   const fields = new Fields(root);
-  const pointer = RULES_AT[form];
+  const items = form === "kubernetes" ? seccompItems(root) : [];
+  const pointer = `${items[0] ?? ""}${RULES_AT[form]}`;
+  if (items.length > 1) {
+    const message = `the list has ${items.length} filters`;
+    fields.report({ node: nearestNode(root, "/items"), pointer: "/items" }, message, "one SeccompProfile");
+    return { ok: false, problems: fields.problems };
+  }
   const node = nearestNode(root, pointer);
   const nothing =
     (node.type === "scalar" && node.value === null) || (pointer !== "" && !reaches(root, pointer));

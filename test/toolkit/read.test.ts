@@ -8,6 +8,7 @@ import { decode } from "../../src/compile/seccomp/decode.ts";
 import { evaluate } from "../../src/compile/seccomp/evaluate.ts";
 import { call, formatVerdict, judge } from "../../src/compile/seccomp/ir.ts";
 import { syscallTable } from "../../src/compile/seccomp/tables.ts";
+import { formatNote } from "../../src/policy-input/fields.ts";
 import { readBpf } from "../../src/policy-input/raw-bpf.ts";
 import type { PolicyInput } from "../../src/policy-input/read.ts";
 import { formatProblem } from "../../src/problems.ts";
@@ -216,4 +217,29 @@ test("what is not there is not there", () => {
   const read = readOne("", {});
   expect(read.ok).toBe(false);
   expect(problemsOf("{")[0]).toMatch(/^\/policy:1:2 /);
+});
+
+describe("a list of Kubernetes objects", () => {
+  const filter = { kind: "SeccompProfile", spec: DOCUMENT };
+  test("is read for the one filter that is in it, at its place", () => {
+    const list = { apiVersion: "v1", kind: "List", items: [{ kind: "Pod" }, filter] };
+    const policy = valueOf(readOne(list, { capabilities: [] }));
+    expect([policy.form, answer(policy, "read"), answer(policy, "mount")]).toEqual([
+      "kubernetes",
+      "allow",
+      "errno(1)",
+    ]);
+    const wrong = { ...list, items: [{ kind: "SeccompProfile", spec: { defaultAction: "X" } }] };
+    expect(problemsOf(wrong)[0]).toMatch(/\/items\/0\/spec\/defaultAction/);
+  });
+  test("with two filters is refused", () => {
+    expect(problemsOf({ kind: "List", items: [filter, filter] })).toEqual([
+      expect.stringMatching(/\/items: the list has 2 filters; expected one SeccompProfile$/),
+    ]);
+  });
+});
+
+test("a note is one line, whatever a field is called", () => {
+  const { notes } = valueOf(readOne({ ...DOCUMENT, "x\n::error::y\u001b[2J": 1 }, { capabilities: [] }));
+  for (const note of notes) expect(formatNote(note, "p")).not.toMatch(/[\p{Cc}]/u);
 });
