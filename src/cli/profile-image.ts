@@ -9,7 +9,7 @@ import type { ImageFlags } from "./image.ts";
 import { imageRequest } from "./inspect-image.ts";
 import { complain, print } from "./output.ts";
 import { progressLine } from "./progress.ts";
-import { outputFile, refuse } from "./sandbox-options.ts";
+import { flagProblem, outputFile, refuse } from "./sandbox-options.ts";
 import { writeWhole } from "./write-file.ts";
 
 export interface ProfileImageFlags extends ImageFlags {
@@ -22,6 +22,14 @@ export async function profileToStdout(path: string, flags: ProfileImageFlags): P
   const problems: Problem[] = [];
   const request = imageRequest(path, flags, problems);
   const output = flags.output === undefined ? null : outputFile("--output", flags.output, problems);
+  if (flags.name !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(flags.name))
+    problems.push(
+      flagProblem(
+        "--name",
+        `${JSON.stringify(flags.name)} is not a profile's name`,
+        "letters, digits, dots, dashes and underscores, at most 64",
+      ),
+    );
   refuse(problems);
   const progress = progressLine();
   const { text, name, proved, changes, calls, notes, command } = unwrap(

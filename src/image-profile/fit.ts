@@ -108,7 +108,7 @@ function fitIdentity(
   const { uid, gid, allowRoot } = { ...resolved.spec.identity };
   if (identity === null) {
     notes.push(
-      `the image's user ${JSON.stringify(printable(facts.config.user))} is not in its etc/passwd: ${uid} runs it`,
+      `the image's user ${JSON.stringify(printable(facts.config.user))} is not in its etc/passwd and etc/group: ${uid} runs it`,
     );
     return null;
   }

@@ -144,3 +144,31 @@ describe("sandbox image inspect", () => {
     expect([status, existsSync(asked)]).toEqual([0, false]);
   });
 });
+
+describe("sandbox image profile", () => {
+  it("prints a profile and nothing else, and says on stderr what was proved and how to go on", async () => {
+    const { status, stdout, stderr } = await image("profile", "app.tar");
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ name: "app", extends: "strict" });
+    expect(messages(stderr)[0]).toMatch(/^proved: it permits no system call that strict forbids/);
+    expect(messages(stderr).at(-1)).toBe("run it: sandbox run --rootfs DIR -p ./app.json -- CMD");
+    expect(stderr.match(/(?!\n)\p{Cc}/gu)).toBeNull();
+  });
+
+  it.each<readonly [string, readonly string[], number, RegExp]>([
+    [
+      "a base that is not there",
+      ["app.tar", "--base", "strit"],
+      3,
+      /--base: there is no shipped profile "strit".*"strict"/,
+    ],
+    ["a name that is none", ["app.tar", "--name", "a b"], 2, /--name: "a b" is not a profile's name/],
+    ["an output that is none", ["app.tar", "-o", "-"], 2, /--output: "-" is not a file/],
+    ["a hostile image", ["bad.tar"], 3, /leads out of its directory/],
+  ])("ends with what is wrong: %s", async (_, args, status, message) => {
+    const ended = await image("profile", ...args);
+    expect({ status: ended.status, stdout: ended.stdout }).toEqual({ status, stdout: "" });
+    expect(ended.stderr).toMatch(message);
+    expect(ended.stderr).not.toMatch(/\n\s+at /);
+  });
+});

@@ -118,7 +118,9 @@ describe("a profile of an image", () => {
   test("of a user whom the image does not know runs as the base does", async () => {
     const { profile, notes } = await fitted([...CAT, PASSWD], { User: "nobody-here", Cmd: ["cat"] });
     expect(profile["identity"]).toBeUndefined();
-    expect(notes[0]).toBe('the image\'s user "nobody-here" is not in its etc/passwd: 1000 runs it');
+    expect(notes[0]).toBe(
+      'the image\'s user "nobody-here" is not in its etc/passwd and etc/group: 1000 runs it',
+    );
   });
 
   test("of a user with group 0 has no group 0", async () => {
