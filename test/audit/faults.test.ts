@@ -40,12 +40,12 @@ describe("faults", () => {
   test("writers killed at any moment lose no acknowledged record, and the chain goes on", async () => {
     const directory = temporary();
     const file = join(directory, "audit.jsonl");
-    const end = performance.now() + 4000;
     const seen: string[] = [];
     let killed = 0;
     let number = 0;
     const one = async (): Promise<void> => {
-      while (performance.now() < end) {
+      // Lives, not seconds: a busy machine takes longer for as many.
+      while (killed < 24 && number < 200) {
         number += 1;
         const { child, ended } = work("append", file, `k${number}`, "1000000");
         let timer: NodeJS.Timeout | undefined;
@@ -62,7 +62,7 @@ describe("faults", () => {
       }
     };
     await Promise.all([one(), one(), one()]);
-    expect(killed).toBeGreaterThan(10);
+    expect(killed).toBeGreaterThanOrEqual(24);
     const last = await work("append", file, "last", "1").ended;
     expect(last).toMatchObject({ code: 0, stderr: "" });
     expect((await verifyLog(file)).firstBad).toBeNull();

@@ -80,6 +80,7 @@ describe("completion in bash", () => {
         "diff",
         "prove",
         "divergence",
+        "kernels",
         "test",
         "import",
       ],

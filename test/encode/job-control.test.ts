@@ -1,6 +1,6 @@
 /** Stopping and continuing: what a shell and a terminal expect of the launcher. */
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { encodeProgram } from "../../src/encode/index.ts";
@@ -57,8 +57,10 @@ function jobs(flags = 0n) {
 describe("job control", () => {
   test("SIGTSTP stops the payload and the monitor, and SIGCONT continues both; each stop is told once", async () => {
     const go = scratch("go");
+    execFileSync("mkfifo", [go]);
     const running = start(jobs(), {
-      argv: ["sh", "-c", 'echo ready; while [ ! -e "$0" ]; do sleep 0.02; done; exit 3', go],
+      // No child meanwhile: one that is stopped between vfork(2) and its exec keeps its parent from stopping.
+      argv: ["sh", "-c", 'echo ready; read line < "$0"; exit 3', go],
     });
     const { pid } = running.child;
     if (pid === undefined) throw new Error("not started");
@@ -72,8 +74,9 @@ describe("job control", () => {
     await until(() => state(pid) === "T", "the monitor to stop");
     const memory = readFileSync(running.memoryFile);
     expect(memory.readUInt32LE(8) & 4).toBe(0);
-    writeFileSync(go, "");
     running.child.kill("SIGCONT");
+    // Waits for the reader.
+    writeFileSync(go, "go\n");
     const ended = await running.ended;
     expect(ended).toMatchObject({ code: 3, stdout: "ready\nT", failed: null });
   });
