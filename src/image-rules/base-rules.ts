@@ -25,6 +25,12 @@ function ofBases(image: CheckedImage, judge: (name: string | null) => string | n
   });
 }
 
+/** What a name maps to, not what every object has; null when that is nothing but blanks. */
+const ownText = (table: Readonly<Record<string, string>> | undefined, name: string): string | null => {
+  const text = table !== undefined && Object.hasOwn(table, name) ? (table[name] ?? "").trim() : "";
+  return text === "" ? null : text;
+};
+
 /** "latest", given or implied; a digest says more than a tag. */
 const isFloating = (name: string): boolean => {
   if (name.includes("@sha256:")) return false;
@@ -131,7 +137,7 @@ export const BASE_RULES: readonly ImageRule[] = [
     },
     check: (image, { required }) =>
       required
-        .filter((name) => (image.config?.labels[name] ?? image.annotations[name] ?? "").trim() === "")
+        .filter((name) => (ownText(image.config?.labels, name) ?? ownText(image.annotations, name)) === null)
         .map((name) => violation(image, name, `the label ${name} is missing`, { keyword: "LABEL" })),
   }),
 ];

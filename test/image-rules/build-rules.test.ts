@@ -230,6 +230,10 @@ describe("names", () => {
     expect(await objects("labels", { config: { Labels: { a: "1" } }, options: { required: ["a"] } })).toEqual(
       [],
     );
+    const inherited = ["__proto__", "constructor", "toString"];
+    expect(await objects("labels", { config: { Labels: {} }, options: { required: inherited } })).toEqual(
+      inherited,
+    );
   });
 });
 

@@ -1,4 +1,5 @@
 /** Structure tests pass and fail as container-structure-test says; whatever is not carried over is refused with its line. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatProblem } from "../../src/problems.ts";
 import { fromGoPattern } from "../../src/structure-test/go-pattern.ts";
@@ -259,6 +260,46 @@ describe("a file", () => {
     expect(found[0]).toMatch(/^test\.yaml/);
     expect(found.join("\n")).toMatch(message);
     expect(found.length).toBeLessThan(101);
+  });
+
+  test("of any text is read or refused, never half", () => {
+    const word = fc.constantFrom(
+      "schemaVersion: 2.0.0\n",
+      "fileContentTests:",
+      "- ",
+      "{",
+      "}",
+      "[",
+      "]",
+      "&a ",
+      "*a",
+      "!!x ",
+      "? ",
+      ": ",
+      "|\n",
+      "'",
+      '"',
+      "#",
+      "\n",
+      "  ",
+      "\t",
+      "%YAML 1.1\n",
+      "---\n",
+      "name: x",
+      "path: /",
+      "<<: ",
+      "0x1",
+      "~",
+      "\0",
+      "\u2028",
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 30 }), (words) => {
+        const read = readStructureTests(Buffer.from(words.join("")), "test.yaml");
+        expect(read.ok ? countTests(read.value) : read.problems.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test.for<readonly [string, string]>([
