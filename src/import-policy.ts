@@ -3,7 +3,7 @@
  * resolved again, compared with what was read, and proved to answer every known call as the original is written, for one architecture and
  * the capabilities that the profile gives; what could not be carried, or is otherwise, is listed.
  */
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { type Abi, SERVED } from "./compile/seccomp/abi.ts";
 import { FOREIGN_SYSCALLS, GROUPS } from "./compile/seccomp/groups.ts";
 import { normalise } from "./compile/seccomp/normalise.ts";
@@ -51,7 +51,7 @@ export function importPolicy(request: ImportRequest): Checked<Imported> {
       "sandbox profile disasm and prove read it as it is",
     );
   const fields = new Fields(document);
-  const layers = form === "oci" ? readOciLayers(fields) : null;
+  const layers = form === "oci" ? readOciLayers(fields, dirname(resolve(request.cwd, name))) : null;
   if (fields.problems.length > 0) return { ok: false, problems: fields.problems };
   // Conditions on capabilities are decided for those that the profile will give.
   const capabilities = layers?.stated.capabilities?.bounding ?? [];

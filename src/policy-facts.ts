@@ -3,7 +3,7 @@
  * engine's seccomp JSON, a filter in BPF. Takes the name and what conditions are decided for; gives facts, and where they stand. What a document does
  * not say throws when it is asked for (NotStated), so that nobody takes a gap for a pass. Needs neither root nor a kernel.
  */
-import { basename } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { locate as locateIn } from "./compile/seccomp/target.ts";
 import type { Arch } from "./host/facts.ts";
 import { Fields } from "./policy-input/fields.ts";
@@ -104,7 +104,7 @@ function ofDocument(
   const filters = filtersOf(inputs, machines);
   if (!filters.ok) return filters;
   const by = FORMS[form];
-  const layers = layersOf(first);
+  const layers = layersOf(first, dirname(resolve(request.cwd, name)));
   if (!layers.ok) return layers;
   const { stated, pointers, place, notes } = layers.value;
   const { filter } = first;
@@ -150,13 +150,13 @@ interface Layers {
 }
 
 /** What a document says beside its filter. Only an OCI config.json says anything. */
-function layersOf({ document, form, name }: PolicyInput): Checked<Layers> {
+function layersOf({ document, form, name }: PolicyInput, directory: string): Checked<Layers> {
   const nothing = { stated: {}, pointers: new Map<string, string>(), notes: [] };
   if (document === null) return { ok: true, value: { ...nothing, place: () => wholeFile(name) } };
   const fields = new Fields(document);
   const place = (pointer: string): Provenance => fields.place(pointer);
   if (form !== "oci") return { ok: true, value: { ...nothing, place } };
-  const { stated, pointers } = readOciLayers(fields);
+  const { stated, pointers } = readOciLayers(fields, directory);
   if (fields.problems.length > 0) return { ok: false, problems: fields.problems };
   return { ok: true, value: { stated, pointers, place, notes: fields.notes } };
 }

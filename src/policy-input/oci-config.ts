@@ -3,11 +3,12 @@
  * the document leaves to others (who connects the network, whether a run is recorded or ends) is not stated; what a runtime does where a field is
  * missing is (runtime-spec, config.md and config-linux.md). What has no counterpart is noted.
  */
+import { resolve } from "node:path/posix";
 import { CAPABILITIES } from "../profile/capability-names.ts";
 import { CAPABILITY_SETS, type Device, NAMESPACES, type Namespace } from "../profile/spec.ts";
 import type { StatedSpec } from "../profile/stated.ts";
 import type { Field, Fields } from "./fields.ts";
-import { type OciMount, readMounts } from "./oci-mounts.ts";
+import { type OciMount, pathFrom, readMounts } from "./oci-mounts.ts";
 import { readResources } from "./oci-resources.ts";
 
 export interface OciLayers {
@@ -77,7 +78,8 @@ class Layers {
   }
 }
 
-export function readOciLayers(fields: Fields): OciLayers {
+/** `bundle`: the directory of config.json, absolute. */
+export function readOciLayers(fields: Fields, bundle: string): OciLayers {
   const layers = new Layers(fields);
   const root = fields.members(fields.root, "config.json") ?? NONE;
   fields.others(root, ROOT);
@@ -92,7 +94,7 @@ export function readOciLayers(fields: Fields): OciLayers {
       "what is mounted inside appears on the host; no rule judges that",
     );
   layers.from("/seccomp", linux.get("seccomp"), "/linux");
-  const { filesystem, mounts } = readFiles(layers, root, linux);
+  const { filesystem, mounts } = readFiles(layers, root, linux, bundle);
   const namespaces = readNamespaces(layers, linux);
   const network = networkOf(namespaces);
   return {
@@ -193,12 +195,13 @@ function readFiles(
   layers: Layers,
   root: Members,
   linux: Members,
+  beside: string,
 ): { readonly filesystem: Section<"filesystem">; readonly mounts: readonly OciMount[] } {
   const { fields } = layers;
   const bundle = layers.inside(root, "root");
   fields.others(bundle, ["path", "readonly"]);
-  const path = fields.text(bundle.get("path"), "path") ?? "rootfs";
-  const { mounts, proc, devices } = readMounts(fields, root.get("mounts"));
+  const path = pathFrom(beside, fields.text(bundle.get("path"), "path") ?? "rootfs");
+  const { mounts, proc, devices } = readMounts(fields, root.get("mounts"), beside);
   const allowed = layers.inside(linux, "resources").get("devices");
   const all = [...mounts, ...hostDevices(fields, linux.get("devices")), ...everyDevice(fields, allowed)];
   for (const [index, { pointer }] of all.entries())
@@ -230,7 +233,7 @@ function hostDevices(fields: Fields, field: Field | undefined): readonly OciMoun
     const members = fields.members(item, "a device");
     if (members === null) return [];
     fields.others(members, ["type", "path", "major", "minor", "fileMode", "uid", "gid"]);
-    const path = fields.text(members.get("path"), "path") ?? "/dev";
+    const path = resolve("/", fields.text(members.get("path"), "path") ?? "dev");
     const mount = {
       type: "bind",
       source: path,

@@ -3,6 +3,7 @@
  * judges paths sees it: a writable /sys, a file system of a device. Takes located fields; every option that is not understood is noted.
  */
 
+import { resolve } from "node:path/posix";
 import type { Device, Mount, ProcMode } from "../profile/spec.ts";
 import { parseSize } from "../profile/units.ts";
 import type { Field, Fields } from "./fields.ts";
@@ -33,7 +34,17 @@ const SHARED = /^r?shared$/;
 
 const TMPFS = /^(size|nr_inodes|mode|uid|gid|nr_blocks|huge|mpol)=/;
 
-export function readMounts(fields: Fields, field: Field | undefined): OciMounts {
+/**
+ * A path of the document as one name: absolute, without detours, or relative and then beside config.json. One that is written relatively and
+ * leaves the bundle is a path of the host.
+ */
+export function pathFrom(bundle: string, path: string): string {
+  const whole = resolve(bundle, path);
+  return !path.startsWith("/") && whole.startsWith(`${bundle}/`) ? whole.slice(bundle.length + 1) : whole;
+}
+
+/** `bundle`: the directory of config.json, absolute. */
+export function readMounts(fields: Fields, field: Field | undefined, bundle: string): OciMounts {
   const mounts: OciMount[] = [];
   const devices: Device[] = [];
   let proc: ProcMode = "none";
@@ -41,15 +52,16 @@ export function readMounts(fields: Fields, field: Field | undefined): OciMounts 
     const members = fields.members(item, "a mount");
     if (members === null) continue;
     fields.others(members, ["destination", "type", "source", "options"]);
-    const target = fields.text(members.get("destination"), "destination");
+    const destination = fields.text(members.get("destination"), "destination");
     const source = fields.text(members.get("source"), "source") ?? "";
     const options = fields.texts(members.get("options"), "options");
     const bound = options.some((option) => option === "bind" || option === "rbind");
     const type = bound ? "bind" : (fields.text(members.get("type"), "type") ?? "bind");
-    if (target === undefined) {
+    if (destination === undefined) {
       if (!members.has("destination")) fields.report(item, '"destination" is missing', "an absolute path");
       continue;
     }
+    const target = resolve("/", destination);
     noteOptions(fields, item, options, type);
     const readOnly = options.includes("ro") || options.includes("rro");
     const noExec = options.includes("noexec") || options.includes("rnoexec");
@@ -63,7 +75,11 @@ export function readMounts(fields: Fields, field: Field | undefined): OciMounts 
       case "bind":
         if (source === "")
           fields.report(item, "a bind has no source", "a path of the host, or one beside config.json");
-        else add({ type: "bind", source, target, readOnly, noExec, optional: false }, true);
+        else
+          add(
+            { type: "bind", source: pathFrom(bundle, source), target, readOnly, noExec, optional: false },
+            true,
+          );
         break;
       case "tmpfs":
       case "ramfs":
@@ -100,7 +116,7 @@ export function readMounts(fields: Fields, field: Field | undefined): OciMounts 
         break;
       default:
         fields.note(item, `a file system of type ${type} counts as a part of the host`);
-        shows(source.startsWith("/") ? source : `/${source === "" ? type : source}`);
+        shows(resolve("/", source === "" ? type : source));
     }
   }
   return { mounts, proc, devices };

@@ -28,7 +28,7 @@ const read = (content: object | string | Uint8Array, more: More = {}) =>
   policyFacts(
     { ...AS_WRITTEN, machines: null, overrides: [], name: "/policy", ...more },
     filesWith({
-      "/policy":
+      [more.name ?? "/policy"]:
         typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content),
     }),
   );
@@ -364,6 +364,27 @@ describe("an OCI config.json", () => {
       "/process/rlimits/0",
       "/process/user/uid",
     ]);
+  });
+
+  test("a path is what it leads to, however it is written", () => {
+    const shown = (mount: object, root: object = { path: "rootfs" }) =>
+      of(
+        { ociVersion: "1.0.2", root, mounts: [{ type: "bind", destination: "data/", ...mount }] },
+        { cwd: "/srv/box", name: "/srv/box/config.json" },
+      ).facts.paths.map(({ inside, host }) => [inside, host]);
+    expect(shown({ source: "../../etc" })).toEqual([
+      ["/", null],
+      ["/data", "/etc"],
+    ]);
+    expect(shown({ source: "/usr/../etc/" })).toContainEqual(["/data", "/etc"]);
+    expect(shown({ source: "./cache/../data" })).toContainEqual(["/data", "data"]);
+    expect(shown({ source: "x" }, { path: "../../", readonly: true })[0]).toEqual(["/", "/"]);
+    expect(
+      ask(
+        of({ ociVersion: "1", mounts: [{ type: "bind", destination: "/x", source: "../../../etc" }] }).facts,
+        "no-sensitive-paths",
+      ),
+    ).toHaveLength(1);
   });
 
   test("keys that mean something to JavaScript are keys like any other", () => {
