@@ -11,6 +11,7 @@ import type { FilterTarget } from "../compile/seccomp/target.ts";
 import type { Arch } from "../host/facts.ts";
 import type { Checked, Provenance } from "../problems.ts";
 import { CAPABILITIES } from "../profile/capability-names.ts";
+import { formOfTree, seccompItems } from "../profile/form.ts";
 import { parseJson } from "../profile/parse-json.ts";
 import { locate } from "../profile/provenance.ts";
 import { type ProfileFiles, resolveProfile } from "../profile/resolve.ts";
@@ -119,26 +120,6 @@ function open({ name, cwd }: Pick<InputQuestion, "name" | "cwd">, files: Profile
   if (!parsed.ok) return parsed;
   const form = formOfTree(parsed.value);
   return form === "profile" ? profile : { ok: true, value: { form, root: parsed.value } };
-}
-
-/** Told by the fields that only one of them has. */
-function formOfTree(root: Node): Exclude<InputForm, "bpf"> {
-  if (childOf(root, "defaultAction") !== undefined) return "container";
-  if (childOf(root, "ociVersion") !== undefined || childOf(root, "linux") !== undefined) return "oci";
-  if (isOfKind(root, "SeccompProfile") || seccompItems(root).length > 0) return "kubernetes";
-  return "profile";
-}
-
-function isOfKind(node: Node, kind: string): boolean {
-  const found = childOf(node, "kind");
-  return found?.type === "scalar" && found.value === kind;
-}
-
-/** Where in a List of Kubernetes, which is how several objects are given, the filters are. */
-function seccompItems(root: Node): readonly string[] {
-  const items = isOfKind(root, "List") ? childOf(root, "items") : undefined;
-  if (items?.type !== "array") return [];
-  return items.items.flatMap((item, index) => (isOfKind(item, "SeccompProfile") ? [`/items/${index}`] : []));
 }
 
 /** What resolving takes for a name: a word that is no shipped profile but a file here is that file. */

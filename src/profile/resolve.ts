@@ -11,6 +11,7 @@ import type { Checked, Problem, Provenance } from "../problems.ts";
 import type { AuthorProfile } from "./author.ts";
 import { checkContradictions } from "./contradictions.ts";
 import { DEFAULTS } from "./defaults.ts";
+import { formOfTree } from "./form.ts";
 import { applyOverride, collectProvenance, inherited, mergeNodes } from "./merge.ts";
 import { nearest } from "./nearest.ts";
 import { normalise } from "./normalise.ts";
@@ -203,6 +204,10 @@ function loadChain(request: ProfileRequest, files: ProfileFiles): Checked<Chain>
     seen.push(real);
     const parsed = parseJson(bytes, file);
     if (!parsed.ok) return parsed;
+    if (formOfTree(parsed.value) !== "profile")
+      return fail("profile-schema", `${shown} is another tool's policy and no profile`, {
+        hint: `sandbox profile import ${shown} makes a profile of it; explain, check, prove and diff take it as it is`,
+      });
     layers.unshift(parsed.value);
     sources.unshift({ file, sha256: createHash("sha256").update(bytes).digest("hex") });
     const extending = parsed.value.type === "object" ? parsed.value.members.get("extends")?.node : undefined;

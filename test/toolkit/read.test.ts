@@ -12,8 +12,9 @@ import { formatNote } from "../../src/policy-input/fields.ts";
 import { readBpf } from "../../src/policy-input/raw-bpf.ts";
 import type { PolicyInput } from "../../src/policy-input/read.ts";
 import { formatProblem } from "../../src/problems.ts";
+import { resolveProfile } from "../../src/profile/resolve.ts";
 import { valueOf } from "../seccomp/support.ts";
-import { noPodmanDefault, PODMAN_DEFAULT, readOne } from "./files.ts";
+import { filesWith, noPodmanDefault, PODMAN_DEFAULT, readOne } from "./files.ts";
 
 /** What the rules of a policy answer. */
 function answer({ filter }: PolicyInput, name: string, ...args: readonly bigint[]): string {
@@ -242,4 +243,14 @@ describe("a list of Kubernetes objects", () => {
 test("a note is one line, whatever a field is called", () => {
   const { notes } = valueOf(readOne({ ...DOCUMENT, "x\n::error::y\u001b[2J": 1 }, { capabilities: [] }));
   for (const note of notes) expect(formatNote(note, "p")).not.toMatch(/[\p{Cc}]/u);
+});
+
+test("another tool's policy in the place of a profile is called so, and told what makes one of it", () => {
+  const resolved = resolveProfile(
+    { profile: "/policy", overrides: [], cwd: "/" },
+    filesWith({ "/policy": JSON.stringify(DOCUMENT) }),
+  );
+  expect(resolved.ok ? [] : resolved.problems.map(formatProblem)).toEqual([
+    '--profile: "/policy" is another tool\'s policy and no profile; sandbox profile import "/policy" makes a profile of it; explain, check, prove and diff take it as it is',
+  ]);
 });
