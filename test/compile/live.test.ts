@@ -203,8 +203,8 @@ describe("a bind", () => {
 
 describe("the process", () => {
   test("has the umask, priority and OOM score asked for", async () => {
-    const values = { "/process/umask": "027", "/process/nice": 5, "/process/oomScoreAdj": 500 };
-    expect(await inside("umask; nice; cat /proc/self/oom_score_adj", values)).toBe("0027\n5\n500\n");
+    const values = { "/process/umask": "027", "/process/nice": 19, "/process/oomScoreAdj": 500 };
+    expect(await inside("umask; nice; cat /proc/self/oom_score_adj", values)).toBe("0027\n19\n500\n");
   });
 
   test("lives at another time by the offsets of its clocks", async () => {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Readable, Writable } from "node:stream";
 import { afterAll, describe, expect, it } from "vitest";
 import { launch } from "../../src/launch/launch.ts";
-import type { LaunchRequest } from "../../src/launch/request.ts";
+import type { LaunchRequest, RunControl } from "../../src/launch/request.ts";
 import { type FixtureOptions, prepare } from "./fixture.ts";
 
 const plain = prepare();
@@ -277,10 +277,22 @@ describe("cancelling", () => {
   });
 
   it("passes a signal to the payload", async () => {
-    const outcome = await sh("trap 'echo got; exit 5' USR1; echo ready; while :; do sleep 0.02; done", {
-      onStart: (control) => setTimeout(() => control.kill("SIGUSR1"), 150),
+    const said: string[] = [];
+    let started: RunControl | undefined;
+    const stdout = new Writable({
+      write(bytes: Buffer, _encoding, done) {
+        if (said.push(bytes.toString()) === 1) started?.kill("SIGUSR1");
+        done();
+      },
     });
-    expect(outcome).toMatchObject({ exitCode: 5, stdout: "ready\ngot\n" });
+    const outcome = await sh("trap 'echo got; exit 5' USR1; echo ready; while :; do sleep 0.02; done", {
+      onStart: (control) => {
+        started = control;
+      },
+      stdout,
+    });
+    expect(outcome.exitCode).toBe(5);
+    expect(said.join("")).toBe("ready\ngot\n");
   });
 
   it("ends the run and rejects when a callback throws", async () => {
