@@ -44,9 +44,11 @@ const chunks = new Map(output.map(({ fileName, code }) => [`./${fileName}`, asci
  */
 function deferBuiltins(code) {
   const lazy =
-    "const lazily=(name)=>{let loaded;return new Proxy({},{get:(_,key)=>(loaded??=require(name))[key]})};";
+    'const lazily=(name)=>{let loaded;return new Proxy({},{get:(_,key)=>{loaded??=require(name);return key==="default"?loaded:loaded[key]}})};';
   const deferred = code
     .replaceAll(/\blet (node_\w+)=require\("(node:[\w/]+)"\);/g, 'let $1=lazily("$2");')
+    // For a default import: it would copy the names that the proxy has, and it has none.
+    .replaceAll(/\b(node_\w+)=[\w.]+\(\1,1\);/g, "")
     .replace(
       /let koffi=require\("koffi"\);koffi=[\w.]+\(koffi,1\);/,
       'let koffi={get default(){return require("koffi")}};',

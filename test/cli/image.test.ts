@@ -1,10 +1,14 @@
 /** sandbox image, as a user types it: what it prints, how it ends, and that nothing an image holds reaches the terminal raw. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { has, need } from "../host/needs.ts";
 import { dockerArchive } from "../image/layout.ts";
 import { file, tar } from "../image/tar-writer.ts";
+import { zip } from "../image/zip-writer.ts";
 import { messages, sandbox } from "./command.ts";
 
 let cwd = "";
@@ -43,6 +47,23 @@ describe("sandbox image inspect", () => {
     const { stdout } = await image("inspect", "told.tar");
     expect(stdout).toContain("RUN ... (not shown: it holds a secret)");
     expect(stdout).not.toContain("hunter2");
+  });
+
+  it("reads what is compressed by each of the compressions", async (context) => {
+    need(context, has("/usr/bin/zstd"), "zstd is not installed");
+    const body = "groupId=org.app\nartifactId=app\nversion=7\n";
+    const jar = zip([{ name: "META-INF/maven/a/b/pom.properties", body, deflate: true }]);
+    const layer = tar(file("app.jar", jar));
+    for (const [name, bytes] of [
+      ["plain", layer],
+      ["gzip", gzipSync(layer)],
+      ["zstd", execFileSync("zstd", ["-c"], { input: layer })],
+    ] as const) {
+      writeFileSync(join(cwd, `${name}.tar`), bytes);
+      const { status, stdout, stderr } = await image("inspect", "--json", `${name}.tar`);
+      expect({ name, status, stderr }).toEqual({ name, status: 0, stderr: "" });
+      expect(stdout).toContain('"org.app:app"');
+    }
   });
 
   it("prints all facts as JSON", async () => {
