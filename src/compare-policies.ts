@@ -6,7 +6,8 @@ import { SERVED } from "./compile/seccomp/abi.ts";
 import type { Arch } from "./host/facts.ts";
 import { meaningOf } from "./policy-input/meaning.ts";
 import { type InputQuestion, type PolicyInput, readPolicy } from "./policy-input/read.ts";
-import type { Checked } from "./problems.ts";
+import { type ComparableLayers, comparableLayers } from "./policy-input/stated-layers.ts";
+import { bug, type Checked } from "./problems.ts";
 import type { ProfileFiles } from "./profile/resolve.ts";
 import { type CallDifference, differencesOf } from "./prove/difference.ts";
 import { compareLayers, type Difference } from "./prove/layers.ts";
@@ -28,8 +29,10 @@ export interface Compared<T> {
 
 export interface Comparisons<T> {
   readonly calls: readonly Compared<T>[];
-  /** Of every other layer; null where one of the two is not a profile of ours, which alone has them. */
+  /** Of every other layer; null where one of the two has none: a filter, or a container engine's seccomp JSON. */
   readonly layers: readonly Difference[] | null;
+  /** What of the other layers could not be compared, and is not a difference. */
+  readonly notes: readonly Pick<PolicyInput, "name" | "notes">[];
 }
 
 export type Relation = "at-most" | "equal";
@@ -70,7 +73,6 @@ function forEachMachine<T>(
   compare: (machine: Arch, first: PolicyInput, second: PolicyInput) => T,
 ): Checked<Comparisons<T>> {
   const calls: Compared<T>[] = [];
-  let layers: readonly Difference[] | null = null;
   for (const machine of machines) {
     const sides = [first, second].map((name) => readPolicy({ ...circumstances, name, arch: machine }, files));
     const problems = sides.flatMap((side) => (side.ok ? [] : side.problems));
@@ -78,8 +80,38 @@ function forEachMachine<T>(
     if (one?.ok !== true || other?.ok !== true) return { ok: false, problems };
     const result = compare(machine, one.value, other.value);
     calls.push({ machine, first: one.value, second: other.value, result });
-    const [a, b] = [one.value.profile, other.value.profile];
-    if (a !== null && b !== null) layers = compareLayers(a.spec, b.spec);
   }
-  return { ok: true, value: { calls, layers } };
+  const [pair] = calls;
+  if (pair === undefined) return bug("policies are compared for no machine");
+  const sides = [pair.first, pair.second].map((input) => comparableLayers(input, circumstances.cwd));
+  const [a, b] = sides;
+  if (a?.ok !== true || b?.ok !== true)
+    return { ok: false, problems: sides.flatMap((side) => (side.ok ? [] : side.problems)) };
+  if (a.value === null || b.value === null) return { ok: true, value: { calls, layers: null, notes: [] } };
+  const layers = [...compareLayers(a.value.spec, b.value.spec), ...differUnjudged(a.value, b.value)];
+  const notes = [
+    { name: first, notes: a.value.notes },
+    { name: second, notes: b.value.notes },
+  ];
+  return { ok: true, value: { calls, layers, notes } };
+}
+
+/** What only one document says, and no layer of ours has a word for, may permit or forbid anything. */
+function differUnjudged(first: ComparableLayers, second: ComparableLayers): readonly Difference[] {
+  const only = (side: ComparableLayers, other: ComparableLayers) =>
+    side.unjudged.filter(({ text }) => !other.unjudged.some((known) => known.text === text));
+  return [
+    ...only(first, second).map(({ pointer, text }) => ({
+      pointer,
+      from: "said",
+      to: "not said",
+      witness: text,
+    })),
+    ...only(second, first).map(({ pointer, text }) => ({
+      pointer,
+      from: "not said",
+      to: "said",
+      witness: text,
+    })),
+  ].map((difference) => ({ ...difference, direction: "undecided" }));
 }

@@ -6,8 +6,6 @@
 import { basename, dirname, resolve } from "node:path";
 import { locate as locateIn } from "./compile/seccomp/target.ts";
 import type { Arch } from "./host/facts.ts";
-import { Fields } from "./policy-input/fields.ts";
-import { readOciLayers } from "./policy-input/oci-config.ts";
 import {
   FORMS,
   formOf,
@@ -18,11 +16,12 @@ import {
   profilePath,
   readPolicy,
 } from "./policy-input/read.ts";
+import { layersOf, wholeFile } from "./policy-input/stated-layers.ts";
 import { bug, type Checked, type Problem, type Provenance } from "./problems.ts";
 import { nearestPointer } from "./profile/provenance.ts";
 import { type ProfileFiles, resolveProfile } from "./profile/resolve.ts";
 import type { Override } from "./profile/spec.ts";
-import { type StatedSpec, specOf } from "./profile/stated.ts";
+import { specOf } from "./profile/stated.ts";
 import { factsOf, fileOf, type ProfileFacts, profileFacts } from "./profile-rules/facts.ts";
 import {
   ARCHES,
@@ -141,27 +140,6 @@ function ofDocument(
   const seen = new Map(all.map((note) => [`${JSON.stringify(note.where)} ${note.message}`, note]));
   return { ok: true, value: { form, facts, file: name, files: [name], notes: [...seen.values()] } };
 }
-
-interface Layers {
-  readonly stated: StatedSpec;
-  readonly pointers: ReadonlyMap<string, string>;
-  readonly place: (pointer: string) => Provenance;
-  readonly notes: readonly Note[];
-}
-
-/** What a document says beside its filter. Only an OCI config.json says anything. */
-function layersOf({ document, form, name }: PolicyInput, directory: string): Checked<Layers> {
-  const nothing = { stated: {}, pointers: new Map<string, string>(), notes: [] };
-  if (document === null) return { ok: true, value: { ...nothing, place: () => wholeFile(name) } };
-  const fields = new Fields(document);
-  const place = (pointer: string): Provenance => fields.place(pointer);
-  if (form !== "oci") return { ok: true, value: { ...nothing, place } };
-  const { stated, pointers } = readOciLayers(fields, directory);
-  if (fields.problems.length > 0) return { ok: false, problems: fields.problems };
-  return { ok: true, value: { stated, pointers, place, notes: fields.notes } };
-}
-
-const wholeFile = (file: string): Provenance => ({ kind: "profile", file, pointer: "", line: 0, column: 0 });
 
 /** One filter for each machine; of a program, those of the machines that it lets do anything, which are those it was made for. */
 function filtersOf(

@@ -35,8 +35,8 @@ export function diffCommand(finish: (status: number) => void): Command {
     .summary("compare what two profiles do")
     .description(
       "Compares two profiles by what they do: each difference of the second from the first is stricter, looser, incomparable " +
-        "or, of system calls, only-errno, with an example. What is not a profile of ours has system calls only. " +
-        "Ends with 0, with 1 if --fail-on says so, 2 on wrong use, 3 if it cannot be decided.",
+        "or, of system calls, only-errno, with an example. Of an OCI config.json the layers that it states are compared; seccomp JSON and BPF have system calls only. " +
+        "Ends with 0, with 1 if --fail-on says so, 2 on wrong use, 3 if that cannot be decided.",
     )
     .argument("<FIRST>", ANY_POLICY)
     .argument("<SECOND>", "what it is compared with")
@@ -70,6 +70,7 @@ async function diff(command: Command, first: string, second: string): Promise<nu
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const compared = unwrap(comparePolicies(comparison, profileFiles()));
   await sayNotes(compared.calls.flatMap((each) => [each.first, each.second]));
+  await sayNotes(compared.notes);
   const { differencesJson, renderDifferences, renderLayers } = await import("./render-difference.ts");
   if (format === "json")
     print(toJson({ calls: compared.calls.map(differencesJson), layers: compared.layers }));
@@ -91,6 +92,8 @@ const FAILING: Readonly<Record<NonNullable<Flags["failOn"]>, readonly (Direction
 /** What cannot be decided weighs more than what was found: something worse may be in it. */
 function status({ calls, layers }: PolicyDifferences, failOn: Flags["failOn"]): number {
   if (calls.some(({ result }) => "kind" in result)) return UNDECIDED;
+  if (failOn !== undefined && layers?.some(({ direction }) => direction === "undecided") === true)
+    return UNDECIDED;
   const failing = failOn === undefined ? [] : FAILING[failOn];
   const found = [...calls.flatMap(({ result }) => ("kind" in result ? [] : result)), ...(layers ?? [])];
   return found.some(({ direction }) => failing.includes(direction)) ? 1 : 0;

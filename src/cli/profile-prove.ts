@@ -34,7 +34,7 @@ export function proveCommand(finish: (status: number) => void): Command {
     .summary("prove that a profile permits nothing that another forbids")
     .description(
       "Proves a statement about two profiles, or gives a counter-example: of system calls over every call and all arguments, of every other layer field by field. " +
-        "What is not a profile of ours has system calls only. " +
+        "Of an OCI config.json the layers that it states are compared; seccomp JSON and BPF have system calls only. " +
         "Ends with 0 if it is proved, 1 if it is refuted, 2 on wrong use, 3 if it cannot be decided.",
     )
     .argument("<PROFILE>", ANY_POLICY)
@@ -69,15 +69,19 @@ async function prove(command: Command, first: string): Promise<number> {
   const comparison = { ...circumstances, first, second, machines: machinesOf(arch), cwd: process.cwd() };
   const proofs = unwrap(provePolicies(comparison, relation, profileFiles()));
   await sayNotes(proofs.calls.flatMap((proof) => [proof.first, proof.second]));
-  const against = calls || proofs.layers === null ? null : await refuting(proofs.layers, relation);
+  const layers = calls || proofs.layers === null ? null : await concludeLayers(proofs.layers, relation);
+  if (layers !== null) await sayNotes(proofs.notes);
   const claim = { first, relation, second };
   print(
     json
-      ? toJson(await asJson(proofs.calls, against, claim))
-      : (await asText(proofs.calls, against, claim)).join("\n"),
+      ? toJson(await asJson(proofs.calls, layers, claim))
+      : (await asText(proofs.calls, layers, claim)).join("\n"),
   );
-  const conclusions = proofs.calls.map(({ result }) => result.kind);
-  if (conclusions.includes("refuted") || (against !== null && against.length > 0)) return 1;
+  const conclusions = [
+    ...proofs.calls.map(({ result }) => result.kind),
+    ...(layers === null ? [] : [layers.conclusion]),
+  ];
+  if (conclusions.includes("refuted")) return 1;
   return conclusions.includes("unknown") ? UNDECIDED : 0;
 }
 
@@ -89,15 +93,25 @@ interface Claim {
   readonly second: string;
 }
 
-/** The differences of other layers that refute a statement. They are those of the second from the first: what it has less of, the first has more of. */
-async function refuting(layers: readonly Difference[], relation: Relation): Promise<readonly Difference[]> {
+interface LayersConclusion {
+  readonly conclusion: Conclusion["kind"];
+  /** What refutes the statement, else what keeps it from being decided. */
+  readonly differences: readonly Difference[];
+}
+
+/** The differences are those of the second from the first: what it has less of, the first has more of. */
+async function concludeLayers(layers: readonly Difference[], relation: Relation): Promise<LayersConclusion> {
   const { refutesAtMost } = await import("../toolkit.ts");
-  return relation === "equal" ? layers : layers.filter(refutesAtMost);
+  const undecided = layers.filter(({ direction }) => direction === "undecided");
+  const decided = layers.filter(({ direction }) => direction !== "undecided");
+  const against = relation === "equal" ? decided : decided.filter(refutesAtMost);
+  if (against.length > 0) return { conclusion: "refuted", differences: against };
+  return { conclusion: undecided.length > 0 ? "unknown" : "proved", differences: undecided };
 }
 
 async function asText(
   proofs: readonly CallProof[],
-  against: readonly Difference[] | null,
+  layers: LayersConclusion | null,
   { first, relation, second }: Claim,
 ): Promise<readonly string[]> {
   const { formatWitness } = await import("../toolkit.ts");
@@ -115,24 +129,25 @@ async function asText(
         return `${machine}: cannot be decided: ${result.reason}`;
     }
   });
-  if (against === null) return lines;
+  if (layers === null) return lines;
   const others: Readonly<Record<Relation, string>> = {
     "at-most": `${first} permits nothing that ${second} forbids`,
     equal: `${first} and ${second} are the same`,
   };
-  if (against.length === 0) return [...lines, `other layers: proved: ${others[relation]}`];
+  if (layers.conclusion === "proved") return [...lines, `other layers: proved: ${others[relation]}`];
+  const verdict = layers.conclusion === "refuted" ? "refuted" : "cannot be decided";
   return [
     ...lines,
-    ...against.map(
+    ...layers.differences.map(
       ({ pointer, from, to, witness }) =>
-        `other layers: refuted: ${pointer}: ${first} has ${from}, ${second} has ${to}${witness === "" ? "" : `: ${witness}`}`,
+        `other layers: ${verdict}: ${pointer}: ${first} has ${from}, ${second} has ${to}${witness === "" ? "" : `: ${witness}`}`,
     ),
   ];
 }
 
 async function asJson(
   proofs: readonly CallProof[],
-  against: readonly Difference[] | null,
+  layers: LayersConclusion | null,
   claim: Claim,
 ): Promise<object> {
   const { callJson, ENGINE, formatVerdict } = await import("../toolkit.ts");
@@ -143,9 +158,5 @@ async function asJson(
     const witness = { ...callJson(call), first: formatVerdict(first), second: formatVerdict(second) };
     return { machine, conclusion: result.kind, witness };
   });
-  const layers =
-    against === null
-      ? null
-      : { conclusion: against.length === 0 ? "proved" : "refuted", differences: against };
   return { engine: ENGINE, ...claim, calls, layers };
 }

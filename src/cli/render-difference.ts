@@ -118,7 +118,7 @@ export function differencesJson({ machine, first, second, result }: PolicyDiffer
   };
 }
 
-const LAYER_ORDER: readonly LayerDirection[] = ["looser", "incomparable", "stricter", "other"];
+const LAYER_ORDER: readonly LayerDirection[] = ["looser", "incomparable", "undecided", "stricter", "other"];
 
 /** Every layer but system calls. */
 export function renderLayers(

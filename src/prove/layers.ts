@@ -1,8 +1,16 @@
 /**
  * Two profiles compared on every layer but system calls: for each field, whether the second permits more, less, or something else, with an example. Takes
- * resolved specs; looks at no host. The table of fields is exhaustive: a new field of Spec does not compile until it says here what stricter means.
+ * resolved specs, or what another tool's document states of one; looks at no host. The table of fields is exhaustive: a new field of Spec does not compile until it says here what stricter means.
  */
-import type { IdMap, Mount, Root, Spec, Write } from "../profile/spec.ts";
+import {
+  CAPABILITY_SETS,
+  type IdMap,
+  type Mount,
+  NAMESPACES,
+  type Root,
+  type Spec,
+  type Write,
+} from "../profile/spec.ts";
 import {
   type Difference,
   each,
@@ -141,7 +149,7 @@ const landlock = fields<NonNullable<Spec["landlock"]>>({
 const LAYERS = fields<Fields>({
   name: null,
   description: null,
-  namespaces: each(namespace),
+  namespaces: each(namespace, NAMESPACES),
   identity: fields<Spec["identity"]>({
     uid: same("the user inside is another"),
     gid: same("the group inside is another"),
@@ -161,7 +169,7 @@ const LAYERS = fields<Fields>({
     shmSize: limit("bytes in /dev/shm"),
     workdir: ordered(["none", "ro", "rw"], "the working directory is shown"),
   }),
-  capabilities: each(names("capability")),
+  capabilities: each(names("capability"), CAPABILITY_SETS),
   noNewPrivileges: flag(true, "execve may gain privileges"),
   lsm: fields<Spec["lsm"]>({
     type: (a, b, at) =>

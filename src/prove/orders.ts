@@ -2,13 +2,14 @@
  * What it means for one value of a profile to permit more than another: a few orders, of which layers.ts makes its table. Each takes two values and a
  * pointer; gives differences of the second from the first, with an example of what only one of them permits.
  */
+import { NotStated, stated } from "../profile/stated.ts";
 import { escapeToken } from "../profile/tree.ts";
 
 /**
  * Of the second seen from the first. `incomparable`: neither contains the other, or nobody can say. `other`: different, but nothing more or less is
- * permitted by it.
+ * permitted by it. `undecided`: only one of the two says anything about it.
  */
-export type LayerDirection = "stricter" | "looser" | "incomparable" | "other";
+export type LayerDirection = "stricter" | "looser" | "incomparable" | "other" | "undecided";
 
 export interface Difference {
   /** JSON pointer into the profile. */
@@ -27,15 +28,40 @@ export function fields<T extends object>(
   orders: { readonly [K in keyof T]-?: Order<T[K]> | null },
 ): Order<T> {
   return (a, b, at) =>
-    (Object.keys(orders) as (keyof T & string)[]).flatMap(
-      (key) => orders[key]?.(a[key], b[key], `${at}/${escapeToken(key)}`) ?? [],
+    (Object.keys(orders) as (keyof T & string)[]).flatMap((key) => {
+      const order = orders[key];
+      return order === null ? [] : member(order, a, b, key, at);
+    });
+}
+
+/** One order for every member of a record. `keys`: all that there can be, where a document may leave some out. */
+export function each<K extends string, V>(
+  order: Order<V>,
+  keys?: readonly K[],
+): Order<Readonly<Record<K, V>>> {
+  return (a, b, at) =>
+    (keys ?? (Object.keys(a) as K[])).flatMap((key) =>
+      member<Readonly<Record<K, V>>, K>(order, a, b, key, at),
     );
 }
 
-/** One order for every member of a record. */
-export function each<K extends string, V>(order: Order<V>): Order<Readonly<Record<K, V>>> {
-  return (a, b, at) =>
-    (Object.keys(a) as K[]).flatMap((key) => order(a[key], b[key], `${at}/${escapeToken(key)}`));
+/** What neither document says is left to the same hands, and no difference. */
+function member<T extends object, K extends keyof T & string>(
+  order: Order<T[K]>,
+  a: T,
+  b: T,
+  key: K,
+  at: string,
+): readonly Difference[] {
+  const pointer = `${at}/${escapeToken(key)}`;
+  const [one, other] = [stated(() => a[key]), stated(() => b[key])];
+  if (!(one instanceof NotStated) && !(other instanceof NotStated)) return order(one, other, pointer);
+  const silent = [one, other].filter((side) => side instanceof NotStated);
+  if (silent.length === 2) return [];
+  const told = (side: T[K] | NotStated): string =>
+    side instanceof NotStated ? "not said" : typeof side === "object" && side !== null ? "said" : show(side);
+  const witness = silent.map(({ message }) => message).join();
+  return [{ pointer, direction: "undecided", from: told(one), to: told(other), witness }];
 }
 
 const show = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));

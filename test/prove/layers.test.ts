@@ -110,6 +110,7 @@ describe("a change of strict", () => {
       looser: "stricter",
       stricter: "looser",
       incomparable: "incomparable",
+      undecided: "undecided",
       other: "other",
     } as const;
     const forth = compareLayers(spec(), spec(changes)).map(

@@ -164,3 +164,31 @@ test("simulate and disasm print what was asked, notes go to stderr", async () =>
   expect([printed.status, printed.stdout.split("\n")[2]]).toEqual([0, "   2        A = A * X"]);
   expect((await run("disasm", "absent.bpf")).status).toBe(3);
 });
+
+describe("of OCI bundles, on every layer", () => {
+  const namespaces = ["mount", "pid", "network"].map((type) => ({ type }));
+  const bundle = { ociVersion: "1.0.2", root: { path: "rootfs" }, linux: { namespaces } };
+  beforeAll(() => {
+    for (const [name, content] of [
+      ["old.json", bundle],
+      ["shared.json", { ...bundle, linux: { namespaces: namespaces.slice(1) } }],
+      ["hooked.json", { ...bundle, hooks: {} }],
+    ] as const)
+      writeFileSync(join(directory, name), JSON.stringify(content));
+  });
+  const asked = async (...args: readonly string[]) => {
+    const { status, stdout } = await run(...args);
+    return [status, stdout.trimEnd().split("\n").at(-1)];
+  };
+
+  test.each<readonly [string, readonly string[], number, RegExp]>([
+    ["proved", ["prove", "old.json", "--at-most", "shared.json"], 0, /^other layers: proved/],
+    ["refuted", ["prove", "shared.json", "--at-most", "old.json"], 1, /refuted: \/namespaces\/mount/],
+    ["not decided", ["prove", "old.json", "--equal", "hooked.json"], 3, /cannot be decided: \/hooks/],
+    ["looser", ["diff", "old.json", "shared.json", "--fail-on", "looser"], 1, /^looser: \/namespaces\/mount/],
+    ["undecided", ["diff", "old.json", "hooked.json", "--fail-on", "looser"], 3, /^undecided: \/hooks/],
+    ["told", ["diff", "old.json", "hooked.json"], 0, /^undecided: \/hooks/],
+  ])("%s", async (_what, args, status, said) => {
+    expect(await asked(...args)).toEqual([status, expect.stringMatching(said)]);
+  });
+});

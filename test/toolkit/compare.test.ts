@@ -8,10 +8,13 @@ import { AUDIT_ARCH, SKIPPED, X32_BIT } from "../../src/compile/seccomp/abi.ts";
 import { evaluate } from "../../src/compile/seccomp/evaluate.ts";
 import { call, effective, formatVerdict, strictness } from "../../src/compile/seccomp/ir.ts";
 import { programOf } from "../../src/policy-input/meaning.ts";
+import { readPolicy } from "../../src/policy-input/read.ts";
 import { profileFiles } from "../../src/profile/files.ts";
+import { specOf } from "../../src/profile/stated.ts";
 import { exampleOf } from "../../src/prove/call-bits.ts";
 import { differencesOf, overall } from "../../src/prove/difference.ts";
 import { formatCall } from "../../src/prove/format-call.ts";
+import { compareLayers } from "../../src/prove/layers.ts";
 import { Prover } from "../../src/prove/prover.ts";
 import { callsNear, policies } from "../seccomp/policies.ts";
 import { valueOf } from "../seccomp/support.ts";
@@ -217,4 +220,93 @@ test("an example is the least call that there is", () => {
   expect(least === null ? "" : formatCall(least)).toBe(
     "restart_syscall (arm) with arguments 0x0, 0x0, 0x0, 0x0, 0x0, 0x0",
   );
+});
+
+describe("the other layers of an OCI config.json", () => {
+  const CAPABILITIES = { bounding: ["CAP_KILL"], effective: ["CAP_KILL"], permitted: ["CAP_KILL"] };
+  const BUNDLE = {
+    ociVersion: "1.0.2",
+    process: {
+      user: { uid: 1000, gid: 1000 },
+      args: ["sh"],
+      env: ["PATH=/bin"],
+      cwd: "/",
+      capabilities: CAPABILITIES,
+      noNewPrivileges: true,
+    },
+    root: { path: "rootfs", readonly: true },
+    mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+    linux: {
+      namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })),
+      maskedPaths: ["/proc/kcore"],
+      sysctl: { "net.ipv4.ip_forward": "0" },
+    },
+  };
+  const { process, linux } = BUNDLE;
+  const otherCapabilities = { ...CAPABILITIES, bounding: ["CAP_KILL", "CAP_SYS_ADMIN"] };
+  /** Directions and pointers of what the second does otherwise. */
+  const told = (second: object | string, first: object | string = BUNDLE): readonly string[] => {
+    const named = typeof first === "string" ? first : "/first/config.json";
+    const other = typeof second === "string" ? second : "/second/config.json";
+    const files = filesWith({
+      "/first/config.json": JSON.stringify(first),
+      "/second/config.json": JSON.stringify(second),
+    });
+    const { layers } = valueOf(comparePolicies(pair(named, other), files));
+    return (layers ?? ["none are compared"]).map((each) =>
+      typeof each === "string" ? each : `${each.direction} ${each.pointer}`,
+    );
+  };
+
+  test.each<readonly [string, object, readonly string[]]>([
+    ["nothing", BUNDLE, []],
+    [
+      "a namespace less",
+      { ...BUNDLE, linux: { ...linux, namespaces: linux.namespaces.filter(({ type }) => type !== "ipc") } },
+      ["looser /namespaces/ipc"],
+    ],
+    [
+      "a capability more",
+      { ...BUNDLE, process: { ...process, capabilities: otherCapabilities } },
+      ["looser /capabilities/bounding"],
+    ],
+    ["a path unmasked", { ...BUNDLE, linux: { ...linux, maskedPaths: [] } }, ["looser /filesystem/masked"]],
+    [
+      "a limit",
+      { ...BUNDLE, linux: { ...linux, resources: { pids: { limit: 5 } } } },
+      ["stricter /resources/pids"],
+    ],
+    ["a hook, which no layer has a word for", { ...BUNDLE, hooks: { poststart: [] } }, ["undecided /hooks"]],
+    [
+      "another value of what is not judged",
+      { ...BUNDLE, linux: { ...linux, sysctl: { "net.ipv4.ip_forward": "1" } } },
+      ["undecided /linux/sysctl", "undecided /linux/sysctl"],
+    ],
+  ])("are compared field by field: %s", (_what, second, expected) => {
+    expect(told(second)).toEqual(expected);
+  });
+
+  test("beside a profile: what only one of the two says is undecided, never a pass", () => {
+    const found = told(BUNDLE, "strict");
+    expect(found).toContain("undecided /audit");
+    expect(found).toContain("looser /namespaces/user");
+    expect(told("strict", BUNDLE)).toContain("stricter /namespaces/user");
+  });
+
+  test("a document that says nothing differs from a profile in nothing but what is undecided", () => {
+    const { profile } = valueOf(
+      readPolicy({ ...AS_WRITTEN, name: "strict", arch: "x86_64" }, profileFiles()),
+    );
+    if (profile === null) throw new Error("strict is no profile");
+    const silent = specOf({}, "it");
+    for (const found of [compareLayers(silent, profile.spec), compareLayers(profile.spec, silent)]) {
+      expect(found.length).toBeGreaterThan(30);
+      expect(new Set(found.map(({ direction }) => direction))).toEqual(new Set(["undecided"]));
+    }
+    expect(compareLayers(silent, silent)).toEqual([]);
+  });
+
+  test("of a filter alone there are none", () => {
+    expect(told("strict", { defaultAction: "SCMP_ACT_ALLOW" })).toEqual(["none are compared"]);
+  });
 });
