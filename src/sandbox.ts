@@ -8,13 +8,13 @@
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
 import { type AuditLog, findDefaultAuditFile, openAudit } from "./audit/log.ts";
-import { type DecisionRecord, recordDecision } from "./audit/records.ts";
 import { createRedactor, type Redactor } from "./audit/redact.ts";
+import { beginRecord } from "./begin-record.ts";
 import { checkCommand, checkVariables } from "./check-command.ts";
 import { WRITES_LOCK_STEP } from "./compile/foreign-writes.ts";
 import type { Mode } from "./compile/index.ts";
-import type { Decision, LaunchPlan, SupervisorPlan } from "./compile/plan.ts";
-import { removeUnusedPolicies, usePolicy } from "./host/apparmor-use.ts";
+import type { LaunchPlan } from "./compile/plan.ts";
+import { removeUnusedPolicies } from "./host/apparmor-use.ts";
 import { cleanStaleCgroups } from "./host/clean.ts";
 import type { Arch, HostFacts } from "./host/facts.ts";
 import { findWriter } from "./host/kept-writes.ts";
@@ -23,8 +23,7 @@ import { claimIds } from "./id-ranges.ts";
 import { launch } from "./launch/launch.ts";
 import type { Outcome } from "./launch/outcome.ts";
 import type { Input, Output } from "./launch/output.ts";
-import type { FileRecord } from "./launch/record-files.ts";
-import { type LaunchRequest, type PreparedLaunch, prepareSheet } from "./launch/request.ts";
+import type { LaunchRequest } from "./launch/request.ts";
 import { makeRunId } from "./launch/run-id.ts";
 import { unstarted } from "./launch/unstarted.ts";
 import { Preparation } from "./prepare.ts";
@@ -33,7 +32,7 @@ import { type Problem, ProfileError, type Provenance, unwrap } from "./problems.
 import type { Override, Resources, Write } from "./profile/spec.ts";
 import { parseTime } from "./profile/units.ts";
 import { mustLog, RunLog } from "./run-log.ts";
-import { Shared } from "./shared.ts";
+import { type Variant, Variants } from "./variants.ts";
 
 export interface SandboxOptions {
   /** Name of a built-in profile, or a path to one; default "strict". */
@@ -102,24 +101,11 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   return new PreparedSandbox(preparation, audit, redactor);
 }
 
-/** One way to run this sandbox: with this command's needs and these terminals. */
-interface Variant {
-  readonly decisions: readonly DecisionRecord[];
-  readonly planDigest: string;
-  readonly launcherDigest: string;
-  readonly prepared: PreparedLaunch;
-  /** The launcher, and the policy that its payloads run under: taken away from a payload, it would leave that unconfined. */
-  readonly held: Shared;
-}
-
-/** Launchers that are kept ready, each a descriptor: commands given as paths have one of their own. */
-const MOST_VARIANTS = 64;
-
 class PreparedSandbox implements Sandbox {
   readonly #preparation: Preparation;
   readonly #audit: AuditLog | null;
   readonly #redactor: Redactor;
-  readonly #variants = new Map<string, Promise<Variant>>();
+  readonly #variants: Variants;
   #running = 0;
   #closed = false;
   #cleaned = false;
@@ -128,6 +114,7 @@ class PreparedSandbox implements Sandbox {
     this.#preparation = preparation;
     this.#audit = audit;
     this.#redactor = redactor;
+    this.#variants = new Variants(preparation, redactor);
   }
 
   get limits(): Resources {
@@ -159,12 +146,12 @@ class PreparedSandbox implements Sandbox {
 
   async #run(argv: readonly string[], options: RunOptions): Promise<Outcome> {
     const timeout = readTimeout(options.timeout);
-    const terminals = this.#terminals(options);
-    const variant = await this.#variant(argv, terminals);
+    const ready = this.#variants.get(argv, this.#terminals(options));
+    const variant = await ready;
     const end = variant.held.use();
     try {
       const outcome = await this.#launch(variant, argv, options, timeout);
-      if (restsOnOldFacts(outcome) && this.#variants.delete(this.#key(argv, terminals))) variant.held.close();
+      if (restsOnOldFacts(outcome)) this.#variants.drop(ready);
       return outcome;
     } finally {
       end();
@@ -179,7 +166,7 @@ class PreparedSandbox implements Sandbox {
   ): Promise<Outcome> {
     this.#clean();
     const runId = makeRunId();
-    const record = options.recordFiles === true ? await this.#recordFiles() : null;
+    const record = options.recordFiles === true ? await beginRecord(this.#preparation) : null;
     const log = new RunLog(this.#audit, this.#preparation, this.#redactor, runId);
     try {
       log.start(argv, variant);
@@ -222,39 +209,13 @@ class PreparedSandbox implements Sandbox {
     return outcome;
   }
 
-  /** Begins the record, or says why there can be none: a run whose record was asked for is not run without. */
-  async #recordFiles(): Promise<FileRecord> {
-    const { brief, host } = this.#preparation;
-    const { root, write } = brief.spec.filesystem;
-    const where: Provenance = { kind: "option", option: "recordFiles" };
-    const refuse = (message: string, hint: string): ProfileError =>
-      new ProfileError([{ kind: "host-cannot", where, pointer: "/filesystem/root", message, hint }]);
-    if (root.type !== "directory")
-      throw refuse(
-        `the root is ${root.type}, and opened files are recorded in a root directory only`,
-        "give one with --rootfs",
-      );
-    const { major, minor } = host.kernel;
-    if (major < FIRST_KERNEL.major || (major === FIRST_KERNEL.major && minor < FIRST_KERNEL.minor))
-      throw refuse(
-        `Linux ${host.kernel.release} does not tell which files an overlay opens`,
-        `record on Linux ${FIRST_KERNEL.major}.${FIRST_KERNEL.minor} or later`,
-      );
-    const { recordFiles } = await import("./launch/record-files.ts");
-    const kept = typeof write === "object" ? write.directory : null;
-    const record = recordFiles(root.path, kept);
-    if ("reason" in record) throw refuse(`opened files cannot be recorded: ${record.reason}`, record.hint);
-    return record;
-  }
-
   close(): void {
     this.#closed = true;
     if (this.#running === 0) this.#release();
   }
 
   #release(): void {
-    for (const variant of this.#variants.values()) closeWhenReady(variant);
-    this.#variants.clear();
+    this.#variants.close();
     this.#audit?.close();
   }
 
@@ -279,71 +240,6 @@ class PreparedSandbox implements Sandbox {
     return terminal === "always" ? inherited : inherited.filter((descriptor) => isatty(descriptor));
   }
 
-  /** Commands that are looked up inside share a launcher. */
-  #key(argv: readonly string[], terminals: readonly number[]): string {
-    const { root } = this.#preparation.brief.spec.filesystem;
-    const [name] = argv;
-    const particular = name !== undefined && (name.includes("/") || root.type === "closure") ? name : "";
-    return `${terminals.join()} ${particular}`;
-  }
-
-  #variant(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
-    const key = this.#key(argv, terminals);
-    const known = this.#variants.get(key);
-    // Found or made, it becomes the newest.
-    this.#variants.delete(key);
-    const variant = known ?? this.#prepare(argv, terminals);
-    this.#variants.set(key, variant);
-    if (known !== undefined) return known;
-    this.#dropOldest();
-    // What could not be planned now may be later: a path that was missing.
-    variant.catch(() => this.#variants.delete(key));
-    return variant;
-  }
-
-  /** Not while runs are under way: the launcher of one of them may not have been started yet. */
-  #dropOldest(): void {
-    if (this.#running > 1) return;
-    for (const [key, variant] of this.#variants) {
-      if (this.#variants.size <= MOST_VARIANTS) return;
-      this.#variants.delete(key);
-      closeWhenReady(variant);
-    }
-  }
-
-  async #prepare(argv: readonly string[], terminals: readonly number[]): Promise<Variant> {
-    const { sheet, image, planDigest, launcherDigest } = await this.#preparation.parts(argv, terminals);
-    const { decisions, supervisor } = sheet.plan;
-    const prepared = prepareSheet(sheet, image);
-    const letGo = this.#usePolicy(supervisor.apparmor, decisions, () => prepared.close());
-    return {
-      decisions: decisions.map((decision) => recordDecision(decision, this.#redactor)),
-      planDigest,
-      launcherDigest,
-      prepared,
-      held: new Shared(() => {
-        prepared.close();
-        letGo();
-      }),
-    };
-  }
-
-  /** The policy that a plan names is in force before its first launch. `failed` is called when it cannot be. */
-  #usePolicy(
-    policy: SupervisorPlan["apparmor"],
-    decisions: readonly Decision[],
-    failed: () => void,
-  ): () => void {
-    if (policy === null) return () => undefined;
-    const where = decisions.find(({ id }) => id === "lsm")?.provenance ?? { kind: "default" };
-    try {
-      return usePolicy({ policy, host: this.#preparation.host, where, cache: this.#preparation.cacheOption });
-    } catch (error) {
-      failed();
-      throw error;
-    }
-  }
-
   /** What a power cut or a killed supervisor left behind goes before the first run. */
   #clean(): void {
     if (this.#cleaned) return;
@@ -354,18 +250,7 @@ class PreparedSandbox implements Sandbox {
   }
 }
 
-/** From here on opening a file of an overlay is seen on the directory below it ("ovl: enable fsnotify events on underlying real files"). */
-const FIRST_KERNEL = { major: 6, minor: 5 } as const;
-
 type Ending = { readonly outcome: Outcome } | { readonly outcome: Outcome; readonly error: unknown };
-
-function closeWhenReady(variant: Promise<Variant>): void {
-  variant.then(
-    ({ held }) => held.close(),
-    // Its run was told.
-    () => undefined,
-  );
-}
 
 /** What could not be executed may be there next time, and then has to be shown; what changed has to be looked at again. */
 function restsOnOldFacts({ launchError }: Outcome): boolean {
