@@ -59,6 +59,20 @@ test("two commands given as paths are each shown alone", async () => {
   expect(outcomes.map(({ stdout }) => stdout)).toEqual(["one\n", "two\n"]);
 });
 
+test("of 70 commands at once each is run, and at most 64 launchers are kept", async () => {
+  const { sandbox, directory } = await make();
+  await sandbox.run(["true"]);
+  const before = descriptors();
+  const names = Array.from({ length: 70 }, (_, index) => join(directory, `script${index}`));
+  for (const name of names) writeFileSync(name, "#!/bin/sh\necho $0\n", { mode: 0o755 });
+  const outcomes = await Promise.all(names.map((name) => sandbox.run([name])));
+  expect(outcomes.map(({ stdout }) => stdout)).toEqual(names.map((name) => `${name}\n`));
+  // The launcher of "true", which was there before, has gone as the oldest.
+  expect(await eventually(() => descriptors() - before < 64, 2000)).toBe(true);
+  sandbox.close();
+  expect(await eventually(() => descriptors() < before, 2000)).toBe(true);
+});
+
 test("50 runs leave no descriptor, zombie, process, mount or cgroup", async () => {
   const word = `left${randomBytes(6).toString("hex")}`;
   const { sandbox } = await make();
