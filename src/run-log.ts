@@ -7,7 +7,8 @@
 
 import type { AuditLog } from "./audit/log.ts";
 import { AuditError } from "./audit/log-error.ts";
-import { type DecisionRecord, recordEnd, recordRunning, recordRunStart } from "./audit/records.ts";
+import { recordEnd, recordRunning, recordRunStart } from "./audit/record.ts";
+import type { DecisionRecord } from "./audit/records.ts";
 import type { Redactor } from "./audit/redact.ts";
 import type { Decision } from "./compile/plan.ts";
 import { exitStatus, type Outcome } from "./launch/outcome.ts";

@@ -2,7 +2,8 @@
  * The launchers of one sandbox that are kept ready, one for each way to run it: planned and encoded when first asked for, let go of when
  * there are too many or what they rest on has changed.
  */
-import { type DecisionRecord, recordDecision } from "./audit/records.ts";
+import { recordDecision } from "./audit/record.ts";
+import type { DecisionRecord } from "./audit/records.ts";
 import type { Redactor } from "./audit/redact.ts";
 import type { Decision, SupervisorPlan } from "./compile/plan.ts";
 import { usePolicy } from "./host/apparmor-use.ts";

@@ -4,13 +4,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { sample, string } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_LINE } from "../../src/audit/chain.ts";
-import {
-  type AuditRecord,
-  RECORD_KINDS,
-  recordDecision,
-  recordLimits,
-  recordRunning,
-} from "../../src/audit/records.ts";
+import { recordDecision, recordLimits, recordRunning } from "../../src/audit/record.ts";
+import { type AuditRecord, RECORD_KINDS } from "../../src/audit/records.ts";
 import { NO_REDACTION } from "../../src/audit/redact.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { decision, lines, numbered, OUTCOME, open, runRecords, temporary } from "./fixture.ts";

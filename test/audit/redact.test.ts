@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { recordDecision } from "../../src/audit/records.ts";
+import { recordDecision } from "../../src/audit/record.ts";
 import { createRedactor, type Redactor } from "../../src/audit/redact.ts";
 import { decision, runRecords } from "./fixture.ts";
 

@@ -1,7 +1,7 @@
 import { appendFileSync, renameSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { recordDecision } from "../../src/audit/records.ts";
+import { recordDecision } from "../../src/audit/record.ts";
 import { NO_REDACTION } from "../../src/audit/redact.ts";
 import { type ShowOptions, showLog } from "../../src/audit/show.ts";
 import { tailLog } from "../../src/audit/tail.ts";

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { withLock } from "../../src/audit/lock.ts";
 import { openAudit } from "../../src/audit/log.ts";
 import { AuditError } from "../../src/audit/log-error.ts";
-import { recordDecision } from "../../src/audit/records.ts";
+import { recordDecision } from "../../src/audit/record.ts";
 import { NO_REDACTION } from "../../src/audit/redact.ts";
 import { formatProblem } from "../../src/problems.ts";
 
