@@ -11,7 +11,7 @@ export interface Hardening {
   readonly relro: "full" | "partial" | "none";
   /** The stack is not executable. */
   readonly nx: boolean;
-  /** Calls the stack protector; null when imports are unknown. */
+  /** Calls the stack protector; null when that says nothing: imports are unknown, or there may be nothing to protect. */
   readonly canary: boolean | null;
   /** Calls checked variants of C functions (_FORTIFY_SOURCE); null when imports are unknown, or when none has such a variant. */
   readonly fortify: boolean | null;
@@ -22,6 +22,7 @@ export interface Symbols {
   readonly exported: readonly string[];
 }
 
+const PT_LOAD = 1;
 const PT_GNU_STACK = 0x6474e551;
 const PT_GNU_RELRO = 0x6474e552;
 const PF_X = 1;
@@ -41,7 +42,8 @@ export function isProgram(elf: Elf): boolean {
   );
 }
 
-export function hardeningOf(elf: Elf, symbols: Symbols | null): Hardening {
+/** `go`: built by Go's compiler, which checks bounds instead of guarding the stack. */
+export function hardeningOf(elf: Elf, symbols: Symbols | null, go: boolean): Hardening {
   const stack = elf.segments.find(({ type }) => type === PT_GNU_STACK);
   const now =
     elf.dynamic !== null &&
@@ -53,9 +55,26 @@ export function hardeningOf(elf: Elf, symbols: Symbols | null): Hardening {
     relro: relro ? (now || elf.dynamic === null ? "full" : "partial") : "none",
     // Without the header the kernel makes the stack executable (elf_read_implies_exec) on most machines.
     nx: stack !== undefined && (stack.flags & PF_X) === 0,
-    canary: imported === null ? null : imported.has("__stack_chk_fail") || imported.has("__stack_chk_guard"),
+    canary: symbols === null || go ? null : canaryOf(elf, symbols),
     fortify: imported === null ? null : fortified(imported),
   };
+}
+
+/**
+ * Bytes of code from which on no call of the stack protector means that there is none. -fstack-protector-strong guards functions with arrays
+ * only: of Debian 12's programs that are built with it, one in five has no call below this size, and none above.
+ */
+const ENOUGH_CODE = 16 << 10;
+
+function canaryOf(elf: Elf, { imported, exported }: Symbols): boolean | null {
+  const isCheck = (name: string): boolean => name === "__stack_chk_fail" || name === "__stack_chk_guard";
+  if (imported.some(isCheck)) return true;
+  // A C library has it, and need not import it.
+  if (exported.some(isCheck)) return null;
+  const code = elf.segments
+    .filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)
+    .reduce((sum, { fileSize }) => sum + fileSize, 0);
+  return code < ENOUGH_CODE ? null : false;
 }
 
 /** Functions that both exist plainly and as __NAME_chk in glibc; the common ones. */

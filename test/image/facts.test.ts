@@ -117,14 +117,16 @@ describe("programs", () => {
 });
 
 describe("hardening is what the compiler was told", () => {
-  const SOURCE =
+  const SMALL =
     "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v) { char b[64]; strcpy(b, v[0]); puts(b); return c; }\n";
-  const build = (...flags: readonly string[]): Content => {
+  const SOURCE = `${SMALL}__asm__(".text\\n.fill 20000, 1, 0x90");\n`;
+  const compile = (source: string, ...flags: readonly string[]): Content => {
     const directoryOf = scratch();
     const out = join(directoryOf, "a.out");
-    execFileSync("gcc", ["-x", "c", "-o", out, ...flags, "-"], { input: SOURCE });
+    execFileSync("gcc", ["-x", "c", "-o", out, ...flags, "-"], { input: source });
     return contentOf(readFileSync(out));
   };
+  const build = (...flags: readonly string[]): Content => compile(SOURCE, ...flags);
   const gcc = has("/usr/bin/gcc");
 
   test("everything on, everything off, static", (context) => {
@@ -162,6 +164,15 @@ describe("hardening is what the compiler was told", () => {
       interpreter: null,
       hardening: { canary: null, fortify: null },
     });
+  });
+
+  test("no call of the stack protector says nothing of small code, nor of the library that has it", (context) => {
+    need(context, gcc, "gcc is not installed");
+    expect(compile(SMALL, "-fno-stack-protector").elf?.hardening.canary).toBeNull();
+    const library = `${SOURCE}void __stack_chk_fail(void) { for (;;); }\n`;
+    const own = compile(library, "-shared", "-fPIC", "-fno-stack-protector");
+    expect(own.elf?.hardening.canary).toBeNull();
+    expect(compile(SOURCE, "-shared", "-fPIC", "-fno-stack-protector").elf?.hardening.canary).toBe(false);
   });
 });
 

@@ -194,7 +194,7 @@ function elfContent(
     rpath: elf.rpath,
     runpath: elf.runpath,
     soname: elf.dynamic?.soname ?? null,
-    hardening: hardeningOf(elf, symbols),
+    hardening: hardeningOf(elf, symbols, go !== null),
     loads: symbols === null ? null : symbols.imported.some((name) => name === "dlopen" || name === "dlmopen"),
     starts: symbols === null ? null : symbols.imported.some((name) => STARTERS.test(name)),
     calls: callNeeds(elf, symbols, slice),
