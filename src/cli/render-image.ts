@@ -240,6 +240,7 @@ function doubts({ anomalies, gaps }: ImageFacts, paint: Palette): string {
   const what = {
     "through-link": "goes through a directory that is a link: runtimes differ",
     "named-twice": "is in its layer twice",
+    "link-changes-file": "is a hard link that gives its file other rights: runtimes differ",
     "overlay-whiteout": "is a device that overlayfs takes for a deletion",
     "overlay-xattr": "has an attribute that overlayfs obeys",
     "data-after-end": "data follows the end of the layer",

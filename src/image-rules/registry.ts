@@ -62,7 +62,7 @@ const RULES: readonly ImageRule[] = [
       id: "unambiguous-layers",
       title: "Every runtime sees the same files",
       rationale:
-        "Files below a directory that is a link, names that are there twice, and devices or attributes that overlayfs obeys give different trees on different runtimes: what was checked is then not what runs.",
+        "Files and deletions below a directory that is a link, names that are there twice, hard links that change the rights of their file, and devices or attributes that overlayfs obeys give different trees on different runtimes: what was checked is then not what runs.",
       remediation: "Build the layer with a tool that writes one entry for each file, at its real path.",
       references: [
         {

@@ -124,7 +124,7 @@ async function openSource(
   const saved = archive.has("manifest.json") ? await readSaved(archive, budget) : null;
   if (archive.has("oci-layout") && archive.has("index.json")) {
     const layout = await readLayout(archive, "oci-archive", request, budget);
-    if (saved !== null) checkAgreement(saved, layout);
+    if (saved !== null) await checkAgreement(archive, saved, layout, request, budget);
     return layout;
   }
   if (saved !== null) return await readDocker(archive, saved, request, budget);

@@ -87,11 +87,10 @@ describe("programs", () => {
   test("a multi-call binary is what its names say", async (context) => {
     need(context, has("/usr/bin/busybox"), "busybox is not installed");
     const found = await facts(
-      tar(
-        program("bin/busybox", "/usr/bin/busybox"),
-        symlink("bin/wget", "busybox"),
-        hardlink("bin/vi", "bin/busybox"),
-      ),
+      tar(program("bin/busybox", "/usr/bin/busybox"), symlink("bin/wget", "busybox"), {
+        ...hardlink("bin/vi", "bin/busybox"),
+        mode: 0o755,
+      }),
     );
     expect(found.programs[0]).toMatchObject({
       path: "bin/busybox",

@@ -20,7 +20,7 @@ import {
   sha256,
   writeLayout,
 } from "./layout.ts";
-import { directory, file, type Member, symlink, tar } from "./tar-writer.ts";
+import { directory, file, type Member, member, symlink, tar } from "./tar-writer.ts";
 
 const LAYER = tar(directory("etc/"), file("etc/motd", "hello\n"));
 const SECOND = tar(file("srv/app", "#!/bin/sh\n"));
@@ -105,6 +105,52 @@ describe("an image is read from", () => {
     expect(await refusalOf(onDisk(saved(other)))).toMatch(
       /^image-hostile: manifest.json and index.json are about different images/,
     );
+  });
+
+  test("a docker-archive that is an OCI archive too is not believed for the names of its files", async () => {
+    const [manifest, config, ...layers] = manifestBlobs(SPEC);
+    const evil = { layers: [{ tar: SECOND, createdBy: "RUN evil" }] };
+    const name = (one: Blob | undefined): string => `blobs/sha256/${one?.digest.slice(7)}`;
+    const saved = (...images: readonly (readonly [string, readonly string[]])[]): string =>
+      onDisk(
+        tar(
+          file("oci-layout", '{"imageLayoutVersion":"1.0.0"}'),
+          file("index.json", JSON.stringify({ manifests: [descriptorOf(manifest)] })),
+          ...[manifest, config, ...layers].map((one) => file(name(one as Blob), (one as Blob).bytes)),
+          file(`${config?.digest.slice(7)}/evil.json`, configOf(evil)),
+          file("evil.json", configOf({ ...evil, top: { architecture: "arm64" } })),
+          file("evil.tar", SECOND),
+          file(
+            "manifest.json",
+            JSON.stringify(images.map(([Config, RepoTags]) => ({ Config, RepoTags, Layers: ["evil.tar"] }))),
+          ),
+        ),
+      );
+    const good = [name(config), ["app:1"]] as const;
+    const disguised = [`${config?.digest.slice(7)}/evil.json`, ["app:1"]] as const;
+    expect(await refusalOf(saved(disguised))).toMatch(/^image-hostile: .* different images/);
+    expect(await refusalOf(saved(good, disguised))).toMatch(/^image-hostile: .* different images/);
+    expect(await refusalOf(saved(good))).toBe("read");
+    expect(await refusalOf(saved(good, ["evil.json", ["app:1"]]))).toBe("read");
+  });
+
+  test("an archive that hides its documents from one reader and shows them to the other", async () => {
+    const archive = dockerArchive(SPEC);
+    for (const [hidden, reason] of [
+      // Go takes what follows a directory's header for the next header, whatever size it has.
+      [member({ name: "d/", type: "5", body: tar(file("manifest.json", "[]")) }), /no file and has data/],
+      [member({ name: "d/", type: "\0", body: tar(file("manifest.json", "[]")) }), /no file and has data/],
+      [
+        Buffer.concat([
+          member(file("p", "", { pax: [["path", "decoy"]] })).subarray(0, 1024),
+          member({ name: "g", type: "g" }),
+          member(file("manifest.json", "[]")),
+        ]),
+        /global PAX header stands between/,
+      ],
+      [member(file("manifest.json", "[]", { pax: [["GNU.sparse.name", "decoy"]] })), /sparse in a way/],
+    ] as const)
+      expect(await refusalOf(onDisk(Buffer.concat([hidden, archive])))).toMatch(reason);
   });
 
   test("layers whose media type lies about their compression", async () => {

@@ -78,7 +78,7 @@ describe("understands", () => {
         { name: "p", type: "6" },
         { name: "old", type: "\0", body: "v7", magic: "" },
         { name: "contiguous", type: "7", body: "z" },
-        { name: "olddir/", type: "0" },
+        { name: "olddir/", type: "\0" },
       ),
     );
     expect(found.map(({ entry }) => [entry.path, entry.type])).toEqual([
@@ -296,12 +296,12 @@ describe("refuses", () => {
     ],
     [
       "a path beyond PATH_MAX",
-      tar(file("x", "", { pax: [["path", "n/".repeat(2500)]] })),
+      tar(file("x", "", { pax: [["path", "n/".repeat(2500) + "n"]] })),
       /limit: a name is longer/,
     ],
     [
       "a path of too many components",
-      tar(file("x", "", { pax: [["path", "n/".repeat(200)]] })),
+      tar(file("x", "", { pax: [["path", "n/".repeat(200) + "n"]] })),
       /limit: a path has more/,
     ],
     ["a NUL byte in a PAX path", tar(file("x", "", { pax: [["path", "a\0b"]] })), /hostile: .* NUL/],
@@ -439,7 +439,7 @@ describe("refuses", () => {
         file("h", "", {
           pax: [
             ["GNU.sparse.size", String(2 ** 50)],
-            ["GNU.sparse.map", ""],
+            ["GNU.sparse.map", `${2 ** 50},0`],
           ],
         }),
       ),
@@ -451,13 +451,124 @@ describe("refuses", () => {
         ...file("h", "", {
           pax: [
             ["GNU.sparse.size", "9"],
-            ["GNU.sparse.map", ""],
+            ["GNU.sparse.map", "9,0"],
           ],
         }),
         type: "S",
         magic: "ustar  \0",
       }),
       /hostile: h is sparse in two ways/,
+    ],
+    [
+      "a directory in the place where GNU has times, which Go takes for the beginning of the name",
+      tar(
+        file("sh", "", {
+          magic: "ustar  \0",
+          patch: (block) => block.write("usr/local/bin", 345, "latin1"),
+        }),
+      ),
+      /hostile: .* between its name and its times/,
+    ],
+    [
+      "a name that fills star's shorter field",
+      tar(
+        file("sh", "", {
+          patch: (block) => {
+            block.write("d/".repeat(77), 345, "latin1");
+            block.write("tar\0", 508, "latin1");
+          },
+        }),
+      ),
+      /hostile: .* between its name and its times/,
+    ],
+    [
+      "a name for a sparse file on a link that is none",
+      tar({ ...symlink("bin/sh", "/evil"), pax: [["GNU.sparse.name", "decoy"]] }),
+      /hostile: a file is sparse in a way/,
+    ],
+    [
+      "a link that is sparse",
+      tar({
+        ...symlink("bin/sh", "/evil"),
+        pax: [
+          ["GNU.sparse.name", "decoy"],
+          ["GNU.sparse.size", "0"],
+          ["GNU.sparse.map", "0,0"],
+        ],
+      }),
+      /hostile: something that is no file/,
+    ],
+    [
+      "a sparse file of a form that Go does not know",
+      tar(
+        file("evil", "x", {
+          pax: [
+            ["GNU.sparse.major", "9"],
+            ["GNU.sparse.minor", "9"],
+            ["GNU.sparse.name", "decoy"],
+            ["GNU.sparse.size", "1"],
+            ["GNU.sparse.map", "0,1"],
+          ],
+        }),
+      ),
+      /hostile: a file is sparse in a way/,
+    ],
+    [
+      "a sparse file of two lengths",
+      tar(
+        file("f", "x", {
+          pax: [
+            ["GNU.sparse.size", "1"],
+            ["GNU.sparse.realsize", "2"],
+            ["GNU.sparse.map", "0,1"],
+          ],
+        }),
+      ),
+      /hostile: a sparse file has two lengths/,
+    ],
+    [
+      "a sparse file with two maps",
+      tar(
+        file("f", "x", {
+          pax: [
+            ["GNU.sparse.size", "9"],
+            ["GNU.sparse.map", "0,1"],
+            ["GNU.sparse.offset", "5"],
+            ["GNU.sparse.numbytes", "1"],
+          ],
+        }),
+      ),
+      /hostile: a file is sparse in a way/,
+    ],
+    [
+      "an empty PAX path, which takes the name back",
+      tar(directory("usr/bin", { pax: [["path", ""]] })),
+      /hostile: the PAX record path is empty/,
+    ],
+    [
+      "an empty long name",
+      tar(member({ name: "L", type: "L", body: "\0" }), directory("usr/bin")),
+      /hostile: a GNU header for a long name holds none/,
+    ],
+    [
+      "a name that a global header separates from its entry",
+      tar(
+        member(file("p", "", { pax: [["path", "decoy"]] })).subarray(0, 1024),
+        member({ name: "g", type: "g", body: paxRecord("comment", "x") }),
+        file("evil"),
+      ),
+      /hostile: a global PAX header stands between/,
+    ],
+    ["a file whose name is a directory's", tar(file("etc/motd/")), /hostile: .* a file to some readers/],
+    [
+      "an old directory with data",
+      tar({ name: "d/", type: "\0", body: "x" }),
+      /hostile: d\/ is no file and has data/,
+    ],
+    [
+      "a device of two numbers",
+      tar({ name: "zero", type: "3", major: 0, minor: 0, pax: [["SCHILY.devmajor", "1"]] }),
+      /hostile: a device has two numbers/,
     ],
   ];
 

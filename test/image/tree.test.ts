@@ -66,6 +66,43 @@ describe("layers", () => {
     expect(image.anomalies).toEqual([{ layer: 1, path: "lib/x", what: "through-link" }]);
   });
 
+  test("a whiteout through a link deletes nothing, and is noted: overlayfs keeps what the link leads to", async () => {
+    const base = tar(file("b/evil", "1"), symlink("a", "b"));
+    for (const [layer, noted] of [
+      [tar(file("a/.wh.evil")), "a/.wh.evil"],
+      [tar(directory("a"), file("a/.wh.evil")), "a/.wh.evil"],
+      [tar(file("a/.wh..wh..opq")), "a/.wh..wh..opq"],
+    ] as const) {
+      const image = await readGood(layoutOf(base, layer));
+      expect(listing(image)).toContain("b/evil 1");
+      expect(image.anomalies).toEqual([{ layer: 1, path: noted, what: "through-link" }]);
+    }
+    const replaced = await readGood(
+      layoutOf(tar(file("a/x", "1"), file("c/x", "2")), tar(symlink("a", "c"), file("a/.wh.x"))),
+    );
+    expect(listing(replaced)).toEqual(["a -> c", "c/", "c/x 1"]);
+    expect(replaced.anomalies).toEqual([{ layer: 1, path: "a/.wh.x", what: "through-link" }]);
+  });
+
+  test("the header of a hard link gives its file other rights, as docker and containerd do, and that is noted", async () => {
+    const capability: [string, Buffer] = [
+      "SCHILY.xattr.security.capability",
+      Buffer.from("0100000200200000", "hex"),
+    ];
+    const image = await readGood(
+      layoutOf(
+        tar(
+          file("ping", "x", { mode: 0o755 }),
+          { ...hardlink("again", "ping"), mode: 0o755 },
+          { ...hardlink("root", "ping"), mode: 0o4755, uid: 7, pax: [capability] },
+        ),
+      ),
+    );
+    const { mode, uid, xattrs } = image.tree.get("ping")?.inode ?? {};
+    expect([mode, uid, [...(xattrs?.keys() ?? [])]]).toEqual([0o4755, 7, ["security.capability"]]);
+    expect(image.anomalies).toEqual([{ layer: 0, path: "root", what: "link-changes-file" }]);
+  });
+
   test("what only overlayfs understands is noted", async () => {
     const image = await readGood(
       layoutOf(

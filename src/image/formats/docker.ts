@@ -2,9 +2,10 @@
  * What `docker save` writes: manifest.json names a configuration and the layers by their names in the archive. Only the unpacked layers have
  * digests that are promised (the configuration's diff_ids); names that look like digests are held to them as well.
  */
+import { hash } from "node:crypto";
 import type { Budget } from "../budget.ts";
 import { hostile, malformed, unsupported } from "../refusal.ts";
-import { parseConfig } from "./config.ts";
+import { type ImageConfig, parseConfig } from "./config.ts";
 import { type Container, readDocument } from "./container.ts";
 import { type Digest, formatDigest, parseDigest, verifyBytes } from "./digest.ts";
 import { Fields, parseNode } from "./fields.ts";
@@ -74,10 +75,7 @@ export async function readDocker(
 }
 
 function chooseSaved(saved: readonly Saved[], tag: string | null): Saved {
-  const found =
-    tag === null
-      ? saved
-      : saved.filter(({ tags }) => tags.some((one) => one === tag || one.endsWith(`:${tag}`)));
+  const found = tag === null ? saved : withTag(saved, tag);
   const [only, ...others] = found;
   const tags = saved.flatMap((one) => one.tags);
   if (only === undefined)
@@ -87,17 +85,40 @@ function chooseSaved(saved: readonly Saved[], tag: string | null): Saved {
   return only;
 }
 
+const withTag = (saved: readonly Saved[], tag: string): readonly Saved[] =>
+  saved.filter(({ tags }) => tags.some((one) => one === tag || one.endsWith(`:${tag}`)));
+
 /** `HEX.json` (docker before 25), `blobs/sha256/HEX` (since). */
 function digestInName(name: string): Digest | null {
   const hex = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/.exec(name)?.[1];
   return hex === undefined ? null : { algorithm: "sha256", hex };
 }
 
-/** A docker-archive that is an OCI layout too: both halves must be about the same images. */
-export function checkAgreement(saved: readonly Saved[], layout: ImageSource): void {
-  const hex = layout.configDigest?.split(":")[1] ?? "";
-  if (!saved.some(({ config }) => config.includes(hex)))
-    throw hostile(
-      "manifest.json and index.json are about different images: docker reads one, other tools read the other",
-    );
+/**
+ * A docker-archive that is an OCI layout too: both halves must be about the same image. What counts is what docker would load, whatever its file
+ * is called: of the images that the choice means, one is the layout's, and others are for other platforms.
+ */
+export async function checkAgreement(
+  container: Container,
+  saved: readonly Saved[],
+  layout: ImageSource,
+  { tag }: Choice,
+  budget: Budget,
+): Promise<void> {
+  const meant = tag === null ? saved : withTag(saved, tag);
+  let agrees = false;
+  for (const { config } of meant.length === 0 ? saved : meant) {
+    const bytes = await readDocument(container, config, budget);
+    if (`sha256:${hash("sha256", bytes)}` === layout.configDigest) agrees = true;
+    else if (isSamePlatform(parseConfig(bytes), layout.config)) throw disagreement();
+  }
+  if (!agrees) throw disagreement();
 }
+
+const isSamePlatform = (one: ImageConfig, other: ImageConfig | null): boolean =>
+  one.os === other?.os && one.architecture === other.architecture && one.variant === other.variant;
+
+const disagreement = (): Error =>
+  hostile(
+    "manifest.json and index.json are about different images: docker reads one, other tools read the other",
+  );

@@ -33,6 +33,7 @@ export function parseHeader(block: Buffer): RawHeader {
   const magic = block.toString("latin1", 257, 265);
   const gnu = magic === "ustar  \0";
   const ustar = magic.startsWith("ustar\0");
+  checkPrefix(block, gnu, ustar);
   const name = text(block, 0, 100);
   const prefix = ustar ? text(block, 345, 155) : Buffer.alloc(0);
   return {
@@ -51,6 +52,17 @@ export function parseHeader(block: Buffer): RawHeader {
 }
 
 const SLASH = Buffer.from("/");
+
+/**
+ * Where POSIX has the first directories of a name, GNU has times, and star has 131 bytes of name and then times. Go takes what is no time in
+ * a GNU header for a name after all.
+ */
+function checkPrefix(block: Buffer, gnu: boolean, ustar: boolean): void {
+  const isTime = (at: number): boolean => block[at] === 0 || !Number.isNaN(signedNumber(block, at, 12));
+  const isStar = ustar && block.toString("latin1", 508, 512) === "tar\0";
+  if ((gnu && !(isTime(345) && isTime(357))) || (isStar && text(block, 345, 155).length > 130))
+    throw hostile("a tar header has something between its name and its times that readers take for either");
+}
 
 /** The sum of all bytes with the field itself as blanks. Some old writers summed signed bytes. */
 function verifyChecksum(block: Buffer): void {

@@ -10,18 +10,11 @@ import type { Limits } from "../limits.ts";
 import { decodeName } from "../names.ts";
 import { hostile, malformed, tooLarge } from "../refusal.ts";
 import type { Entry, EntryHandler, EntryType, Sink } from "./entry.ts";
+import { ExtendedHeaders, type ExtendedType, isExtended, isOldDirectory } from "./extended.ts";
 import { BLOCK, isZeroBlock, parseHeader, type RawHeader } from "./header.ts";
 import { entryPath } from "./path.ts";
-import { type PaxRecords, parsePax, paxNumber } from "./pax.ts";
-import {
-  checkPieces,
-  dataPieces,
-  gnuPieces,
-  MAX_PIECES,
-  type Piece,
-  paxSparse,
-  type SparseMap,
-} from "./sparse.ts";
+import { type PaxRecords, paxNumber } from "./pax.ts";
+import { checkPieces, dataPieces, gnuPieces, MAX_PIECES, type Piece, type SparseMap } from "./sparse.ts";
 
 /** Longest extended header, as in Go's archive/tar. */
 const MAX_EXTENDED = 1 << 20;
@@ -40,17 +33,10 @@ const TYPES: Readonly<Record<string, EntryType>> = {
   "6": "fifo",
 };
 
-/** What extended headers say about the entry after them. */
-interface Extended {
-  pax?: PaxRecords;
-  longName?: Buffer;
-  longLink?: Buffer;
-}
-
 type State =
   | { readonly kind: "header" }
   /** The body of an extended header. */
-  | { readonly kind: "extended"; readonly type: string; readonly size: number; readonly body: Buffer[] }
+  | { readonly kind: "extended"; readonly type: ExtendedType; readonly size: number; readonly body: Buffer[] }
   /** Extension blocks of an old GNU sparse header. */
   | { readonly kind: "gnu-sparse"; readonly entry: Entry; readonly stored: number; readonly pieces: Piece[] }
   /** A sparse map at the beginning of the data. */
@@ -69,7 +55,7 @@ export class TarReader {
   readonly #handler: EntryHandler;
   readonly #budget: Budget;
   #state: State = { kind: "header" };
-  #extended: Extended = {};
+  readonly #extended = new ExtendedHeaders();
   #zeroBlocks = 0;
   /** A block that began in an earlier piece. */
   readonly #partial = Buffer.alloc(BLOCK);
@@ -122,8 +108,7 @@ export class TarReader {
    * such layers, Go reads them), but not within a header or content.
    */
   end(): void {
-    const begun = this.#extended.pax ?? this.#extended.longName ?? this.#extended.longLink;
-    if (this.#data > 0 || this.#filled > 0 || begun !== undefined)
+    if (this.#data > 0 || this.#filled > 0 || this.#extended.isPending)
       throw malformed("the tar file ends in the middle of an entry");
     if (this.#state.kind !== "header" && this.#state.kind !== "end")
       throw malformed("the tar file ends in the middle of a header");
@@ -169,7 +154,7 @@ export class TarReader {
     if (this.#zeroBlocks > 0)
       throw hostile("an entry follows a block of zeros, where some readers stop and others go on");
     const header = parseHeader(block);
-    if (header.type === "x" || header.type === "g" || header.type === "L" || header.type === "K") {
+    if (isExtended(header.type)) {
       if (header.size > MAX_EXTENDED)
         throw tooLarge(`an extended header is longer than ${MAX_EXTENDED} bytes`, "path");
       this.#state = { kind: "extended", type: header.type, size: header.size, body: [] };
@@ -185,34 +170,21 @@ export class TarReader {
     if (state.body.length * BLOCK < state.size) return;
     const body = Buffer.concat(state.body).subarray(0, state.size);
     this.#state = { kind: "header" };
-    if (state.type === "g") {
-      // Go hands global records on and applies none; GNU tar applies them. A comment (git archive) means the same to both.
-      const meaningful = [...parsePax(body).keys()].filter((key) => key !== "comment");
-      if (meaningful.length > 0)
-        throw hostile(`a global PAX header sets ${meaningful.join(", ")}, which readers treat differently`);
-      return;
-    }
-    const name = state.type === "x" ? "pax" : state.type === "L" ? "longName" : "longLink";
-    if (this.#extended[name] !== undefined)
-      throw hostile("an entry has two extended headers of the same kind");
-    if (name === "pax") this.#extended.pax = parsePax(body);
-    else this.#extended[name] = withoutNul(body);
+    this.#extended.add(state.type, body);
   }
 
   #entry(header: RawHeader, block: Buffer): void {
-    const { pax = NO_RECORDS, longName, longLink } = this.#extended;
-    this.#extended = {};
-    const name = agree("name", longName, pax.get("GNU.sparse.name") ?? pax.get("path")) ?? header.name;
-    const link = agree("link", longLink, pax.get("linkpath")) ?? header.link;
+    const { name, link, stored, pax, sparse } = this.#extended.take(header);
     const text = decodeName(name);
     const type = TYPES[header.type];
     if (type === undefined)
-      throw hostile(`${text} has the type ${JSON.stringify(header.type)}, which runtimes do not know`);
-    const isDirectory = type === "directory" || (type === "file" && text.endsWith("/"));
-    const stored = paxNumber(pax, "size") ?? header.size;
+      throw hostile(
+        `${text.slice(0, 200)} has the type ${JSON.stringify(header.type)}, which runtimes do not know`,
+      );
+    const isDirectory = type === "directory" || isOldDirectory(header.type, name);
+    if (type === "file" && text.endsWith("/") && !isDirectory)
+      throw hostile(`${text.slice(0, 200)} is a file to some readers and a directory to others`);
     const isFile = type === "file" && !isDirectory;
-    if (!isFile && stored !== 0)
-      throw hostile(`${text} is no file and has data: readers disagree about where the next entry begins`);
 
     this.#budget.entry();
     const { limits } = this.#budget;
@@ -230,13 +202,7 @@ export class TarReader {
           : type === "symlink"
             ? symlinkTarget(decodeName(link), limits)
             : "",
-      device:
-        type === "character" || type === "block"
-          ? {
-              major: paxNumber(pax, "SCHILY.devmajor") ?? header.major,
-              minor: paxNumber(pax, "SCHILY.devminor") ?? header.minor,
-            }
-          : null,
+      device: type === "character" || type === "block" ? deviceOf(header, pax) : null,
       xattrs: xattrsOf(pax, this.#budget),
     };
     this.#budget.name(entry.path.length + entry.link.length);
@@ -246,7 +212,6 @@ export class TarReader {
       this.#handler(entry);
       return;
     }
-    const sparse = paxSparse(pax);
     if (header.type === "S") {
       const size = header.gnu ? gnuRealSize(block) : Number.NaN;
       if (sparse !== null || Number.isNaN(size)) throw hostile(`${text} is sparse in two ways at once`);
@@ -315,18 +280,12 @@ export class TarReader {
   }
 }
 
-const NO_RECORDS: PaxRecords = new Map();
-
-/** A GNU long name and a PAX record may both be there if they say the same. */
-function agree(what: string, gnu: Buffer | undefined, pax: Buffer | undefined): Buffer | undefined {
-  if (gnu !== undefined && pax !== undefined && !gnu.equals(pax))
-    throw hostile(`an entry has two different ${what}s, and readers disagree about which one counts`);
-  return gnu ?? pax;
-}
-
-function withoutNul(body: Buffer): Buffer {
-  const end = body.indexOf(0);
-  return Buffer.from(end < 0 ? body : body.subarray(0, end));
+/** Go does not know star's records for large numbers; libarchive goes by them. */
+function deviceOf({ major, minor }: RawHeader, pax: PaxRecords): NonNullable<Entry["device"]> {
+  const isSame = (key: string, value: number): boolean => (paxNumber(pax, key) ?? value) === value;
+  if (!isSame("SCHILY.devmajor", major) || !isSame("SCHILY.devminor", minor))
+    throw hostile("a device has two numbers, and readers disagree about which one counts");
+  return { major, minor };
 }
 
 function symlinkTarget(target: string, { path, depth }: Limits): string {

@@ -56,20 +56,27 @@ export type PaxSparse =
   | { readonly kind: "map"; readonly map: SparseMap }
   | { readonly kind: "in-data"; readonly size: number };
 
+/** Only forms that every reader knows: Go ignores all of the records, also the name, where it does not know the form. */
 export function paxSparse(records: PaxRecords): PaxSparse | null {
-  const part = (name: string): string => records.get(`GNU.sparse.${name}`)?.toString("latin1") ?? "";
-  const version = `${part("major")}.${part("minor")}`;
-  const size = paxNumber(records, "GNU.sparse.realsize") ?? paxNumber(records, "GNU.sparse.size");
-  const known = [...records.keys()].some((key) => key.startsWith("GNU.sparse."));
-  if (!known) return null;
-  if (size === null) throw malformed("a sparse file does not say how long it is");
-  if (version === "1.0") return { kind: "in-data", size };
-  const text = records.get("GNU.sparse.map")?.toString("latin1");
-  const numbers =
-    text === undefined
-      ? interleave(list(records, "GNU.sparse.offset"), list(records, "GNU.sparse.numbytes"))
-      : split(text);
-  return { kind: "map", map: { size, pieces: pair(numbers) } };
+  if (![...records.keys()].some((key) => key.startsWith("GNU.sparse."))) return null;
+  const text = (name: string): string | null => records.get(`GNU.sparse.${name}`)?.toString("latin1") ?? null;
+  const map = text("map");
+  const isList = records.has("GNU.sparse.offset") || records.has("GNU.sparse.numbytes");
+  const version =
+    text("major") === null && text("minor") === null ? null : `${text("major")}.${text("minor")}`;
+  const isKnown = version === null || version === "0.0" || version === "0.1" || version === "1.0";
+  if (!isKnown || (version !== "1.0" && (map ?? "") === "" && !isList) || (map !== null && isList))
+    throw hostile("a file is sparse in a way that some readers do not know");
+  const [size, realSize] = ["size", "realsize"].map((name) => paxNumber(records, `GNU.sparse.${name}`));
+  if (size != null && realSize != null && size !== realSize)
+    throw hostile("a sparse file has two lengths, and readers disagree about which one counts");
+  const whole = size ?? realSize;
+  if (whole == null) throw malformed("a sparse file does not say how long it is");
+  if (version === "1.0") return { kind: "in-data", size: whole };
+  const numbers = isList
+    ? interleave(list(records, "GNU.sparse.offset"), list(records, "GNU.sparse.numbytes"))
+    : split(map ?? "");
+  return { kind: "map", map: { size: whole, pieces: pair(numbers) } };
 }
 
 /** The map of form 1.0: lines of one number each, the count of pieces first. Null while the lines are incomplete. */

@@ -5,9 +5,9 @@
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { decodeName } from "../names.ts";
 import { hostile, malformed, tooLarge } from "../refusal.ts";
+import { ExtendedHeaders, isExtended } from "./extended.ts";
 import { BLOCK, isZeroBlock, parseHeader } from "./header.ts";
 import { entryPath } from "./path.ts";
-import { type PaxRecords, parsePax, paxNumber } from "./pax.ts";
 
 export interface TableEntry {
   readonly offset: number;
@@ -32,9 +32,7 @@ export async function readTable(
 ): Promise<ReadonlyMap<string, TableEntry>> {
   const table = new Map<string, TableEntry>();
   const twice = new Set<string>();
-  let pax: PaxRecords = new Map();
-  let longName: Buffer | null = null;
-  let longLink: Buffer | null = null;
+  const extended = new ExtendedHeaders();
   for (let at = 0; ; ) {
     const found = readAt(at, BLOCK);
     // A file on disk answers at once: waiting for 50,000 answers would take longer than reading them.
@@ -42,26 +40,24 @@ export async function readTable(
     if (block.length === 0 || (block.length === BLOCK && isZeroBlock(block))) break;
     if (block.length < BLOCK) throw malformed("the tar file ends in the middle of a header");
     const header = parseHeader(block);
-    const stored = paxNumber(pax, "size") ?? header.size;
     const offset = at + BLOCK;
-    if (total !== null && offset + stored > total)
-      throw malformed("the tar file ends in the middle of an entry");
-    at = offset + Math.ceil(stored / BLOCK) * BLOCK;
-    if (header.type === "x" || header.type === "L" || header.type === "K") {
+    const next = (length: number): number => {
+      if (total !== null && offset + length > total)
+        throw malformed("the tar file ends in the middle of an entry");
+      return offset + Math.ceil(length / BLOCK) * BLOCK;
+    };
+    if (isExtended(header.type)) {
       if (header.size > MAX_EXTENDED) throw tooLarge("an extended header is too long", "path");
-      const body = await readAt(offset, header.size);
-      if (header.type === "x") pax = parsePax(body);
-      else if (header.type === "L") longName = beforeNul(body);
-      else longLink = beforeNul(body);
+      at = next(header.size);
+      extended.add(header.type, await readAt(offset, header.size));
       continue;
     }
-    if (header.type === "g") continue;
-    const name = decodeName(longName ?? pax.get("GNU.sparse.name") ?? pax.get("path") ?? header.name);
-    const link = decodeName(longLink ?? pax.get("linkpath") ?? header.link);
-    const sparse = header.type === "S" || [...pax.keys()].some((key) => key.startsWith("GNU.sparse."));
-    pax = new Map();
-    longName = null;
-    longLink = null;
+    const described = extended.take(header);
+    const { stored } = described;
+    at = next(stored);
+    const name = decodeName(described.name);
+    const link = decodeName(described.link);
+    const sparse = header.type === "S" || described.sparse !== null;
     const path = entryPath(name, DEFAULT_LIMITS);
     const isLink = header.type === "1" || header.type === "2";
     // Wherever it lies, docker load finds it: then the archive is an image, and one of which files are missing here.
@@ -87,9 +83,4 @@ function linkTarget(path: string, link: string, type: string): string {
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return parts.join("/");
-}
-
-function beforeNul(body: Buffer): Buffer {
-  const end = body.indexOf(0);
-  return end < 0 ? body : body.subarray(0, end);
 }

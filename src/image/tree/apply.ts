@@ -1,7 +1,7 @@
 /**
  * Takes the tree of the layers below and the entries of one more layer, and changes the tree as runtimes do (OCI image-spec, layer.md).
  *
- * Whiteouts count against lower layers only. Parents that are missing are made; parents that are links are followed inside of the root, as
+ * Whiteouts count against lower layers only, and never through a link: a file that is there to some runtimes is there. Parents that are missing are made; parents that are links are followed inside of the root, as
  * containerd does, and noted, because docker on overlay2 makes a directory there instead. What no runtime unpacks is refused.
  */
 
@@ -25,7 +25,13 @@ export interface Shadowed {
 export interface Anomaly {
   readonly layer: number;
   readonly path: string;
-  readonly what: "through-link" | "named-twice" | "overlay-whiteout" | "overlay-xattr" | "data-after-end";
+  readonly what:
+    | "through-link"
+    | "named-twice"
+    | "link-changes-file"
+    | "overlay-whiteout"
+    | "overlay-xattr"
+    | "data-after-end";
 }
 
 export interface ImageTree {
@@ -60,6 +66,7 @@ export function applyLayer(
   seen.clear();
   for (const one of entries)
     if (!isWhiteout(one)) at(one.entry.path, () => applied.place(one.entry, one.content));
+  for (const one of entries) if (isWhiteout(one)) applied.noteWhiteout(one.entry.path);
 }
 
 class Applying {
@@ -67,6 +74,8 @@ class Applying {
   readonly #layer: number;
   /** Paths of this layer so far, and their parents. */
   readonly #seen: Set<string>;
+  /** Directories of whiteouts that are links in the layers below. */
+  readonly #throughLinks = new Set<string>();
 
   constructor(image: ImageTree, layer: number, seen: Set<string>) {
     this.#image = image;
@@ -80,10 +89,12 @@ class Applying {
 
   whiteout(entry: Entry, name: string): void {
     const parent = parentPath(entry.path);
-    const directory = this.#image.tree.resolve(parent);
+    const directory = this.#image.tree.get(parent);
+    if (directory?.children == null && this.#image.tree.resolve(parent)?.node.children != null)
+      this.#throughLinks.add(parent);
     if (name === OPAQUE) {
-      for (const child of Array.from(directory?.node.children?.keys() ?? []))
-        this.#remove(directory?.node as Node, child, join(parent, child), "deleted", null);
+      for (const child of Array.from(directory?.children?.keys() ?? []))
+        this.#remove(directory as Node, child, join(parent, child), "deleted", null);
       return;
     }
     if (name.startsWith(AUFS)) return;
@@ -95,8 +106,15 @@ class Applying {
       throw hostile(
         "a whiteout follows the file of the same layer that it names: some runtimes delete it, others keep it",
       );
-    if (directory?.node.children?.has(hidden) === true)
-      this.#remove(directory.node, hidden, path, "deleted", null);
+    if (directory?.children?.has(hidden) === true) this.#remove(directory, hidden, path, "deleted", null);
+  }
+
+  /** After the layer: what its directory was before, or is now, may be a link. */
+  noteWhiteout(path: string): void {
+    const { tree } = this.#image;
+    const parent = parentPath(path);
+    const isLinkNow = tree.get(parent)?.children == null && tree.resolve(parent)?.node.children != null;
+    if (isLinkNow || this.#throughLinks.has(parent)) this.#note(path, "through-link");
   }
 
   place(entry: Entry, content: LayerEntry["content"]): void {
@@ -121,6 +139,7 @@ class Applying {
     let node: Node;
     if (entry.type === "hardlink") {
       const { inode } = this.#linkTarget(entry.link);
+      this.#changeThrough(inode, entry);
       // Its own other name: nothing changes.
       if (before?.inode === inode) return;
       node = { inode, children: null, layer: this.#layer };
@@ -132,6 +151,18 @@ class Applying {
       this.#remove(parent, name, real, "replaced", node.inode);
     if (entry.type === "hardlink") node.inode.names++;
     parent.children?.set(name, node);
+  }
+
+  /** Docker and containerd give the file what the header of its other name says; GNU tar and umoci leave it as it is. */
+  #changeThrough(inode: Inode, { path, mode, uid, gid, xattrs }: Entry): void {
+    if (inode.type === "symlink") return;
+    const adds = [...(xattrs ?? [])].some(([name, value]) => inode.xattrs?.get(name)?.equals(value) !== true);
+    if (inode.mode === mode && inode.uid === uid && inode.gid === gid && !adds) return;
+    this.#note(path, "link-changes-file");
+    inode.mode = mode;
+    inode.uid = uid;
+    inode.gid = gid;
+    if (adds) inode.xattrs = new Map([...(inode.xattrs ?? []), ...(xattrs ?? [])]);
   }
 
   #inode(entry: Entry, content: LayerEntry["content"]): Inode {

@@ -5,7 +5,7 @@
 import type { Content } from "../content/content.ts";
 import type { Entry } from "../tar/entry.ts";
 
-export interface Inode extends Omit<Entry, "path" | "type"> {
+export interface Inode extends Omit<Entry, "path" | "type" | "mode" | "uid" | "gid" | "xattrs"> {
   readonly type: Exclude<Entry["type"], "hardlink">;
   /** Of a regular file. */
   readonly content: Content | null;
@@ -13,6 +13,11 @@ export interface Inode extends Omit<Entry, "path" | "type"> {
   readonly layer: number;
   /** How many names it has in the tree. */
   names: number;
+  // The header of a hard link changes them.
+  mode: number;
+  uid: number;
+  gid: number;
+  xattrs: Entry["xattrs"];
 }
 
 export interface Node {
