@@ -3,6 +3,7 @@
  * complete Spec and reports at the field that its author would change.
  */
 import { isWithin } from "./paths.ts";
+import { asksForPortRules } from "./port-rules.ts";
 import type { Report } from "./report.ts";
 import type { Spec } from "./spec.ts";
 
@@ -239,13 +240,24 @@ function resources({ resources: limits }: Spec, report: Report): void {
   }
 }
 
-function landlock({ landlock: rules, noNewPrivileges }: Spec, report: Report): void {
+function landlock({ landlock: rules, noNewPrivileges, seccomp }: Spec, report: Report): void {
   // landlock_restrict_self(2): a process without no_new_privs and without CAP_SYS_ADMIN gets EPERM.
   if (rules !== null && !noNewPrivileges)
     report.add("profile-contradiction", "/noNewPrivileges", "Landlock needs no_new_privs, which is off", {
       others: ["/landlock"],
       expected: "true, or landlock: null",
     });
+  const right = asksForPortRules(rules);
+  if (right !== null && seccomp === null)
+    report.add(
+      "profile-contradiction",
+      `/landlock/net/${right}`,
+      "ports are listed, and there is no system-call filter: Landlock sees neither TCP Fast Open nor multipath TCP, and other ports can be had by both",
+      {
+        others: ["/seccomp"],
+        hint: 'a filter that lets everything else through will do: { "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [] }',
+      },
+    );
 }
 
 function requirements({ audit, require, seccomp, noNewPrivileges }: Spec, report: Report): void {

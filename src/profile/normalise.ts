@@ -9,6 +9,7 @@ import { normaliseFilesystem } from "./normalise-filesystem.ts";
 import { normaliseLandlock } from "./normalise-landlock.ts";
 import { normaliseSeccomp } from "./normalise-seccomp.ts";
 import { checkAbsolute } from "./paths.ts";
+import { withPortRules } from "./port-rules.ts";
 import type { Report } from "./report.ts";
 import { CAPABILITY_SETS, type IdMap, type Resources, RLIMITS, type Rlimit, type Spec } from "./spec.ts";
 import { escapeToken } from "./tree.ts";
@@ -16,6 +17,7 @@ import { MAX_ID, parseMode, parseSize, parseTime } from "./units.ts";
 
 export function normalise(author: AuthorProfile, name: string, report: Report): Spec {
   const { seccomp, namespaces, capabilities, lsm, require } = author;
+  const landlock = author.landlock === null ? null : normaliseLandlock(author.landlock, report);
   return {
     name: author.name ?? name,
     description: author.description,
@@ -32,9 +34,12 @@ export function normalise(author: AuthorProfile, name: string, report: Report): 
       CAPABILITY_SETS.map((set) => [set, capabilityNames(capabilities[set], `/capabilities/${set}`, report)]),
     ) as unknown as Spec["capabilities"],
     noNewPrivileges: author.noNewPrivileges,
-    seccomp: seccomp === null || seccomp === undefined ? null : normaliseSeccomp(seccomp, report),
+    seccomp:
+      seccomp === null || seccomp === undefined
+        ? null
+        : withPortRules(normaliseSeccomp(seccomp, report), landlock),
     lsm: pick(lsm),
-    landlock: author.landlock === null ? null : normaliseLandlock(author.landlock, report),
+    landlock,
     resources: resources(author.resources, report),
     network: { mode: author.network.mode },
     environment: environment(author.environment, report),

@@ -16,9 +16,10 @@ import { applyOverride, collectProvenance, inherited, mergeNodes } from "./merge
 import { nearest } from "./nearest.ts";
 import { normalise } from "./normalise.ts";
 import { parseJson } from "./parse-json.ts";
+import { asksForPortRules } from "./port-rules.ts";
 import { MAX_PROBLEMS, Report, sortProblems } from "./report.ts";
 import { checkShape } from "./shape.ts";
-import type { Override, ResolvedProfile } from "./spec.ts";
+import type { Override, ResolvedProfile, Spec } from "./spec.ts";
 import {
   fromValue,
   type Member,
@@ -85,8 +86,17 @@ export function resolveProfile(request: ProfileRequest, files: ProfileFiles): Ch
   }
   return {
     ok: true,
-    value: { spec: checked.spec, provenance: collectProvenance(root as ObjectNode), sources },
+    value: { spec: checked.spec, provenance: provenanceOf(checked.spec, root as ObjectNode), sources },
   };
+}
+
+/** Of what was written, and of the rules that go with listed ports: those were asked for by the list. */
+function provenanceOf({ landlock, seccomp }: Spec, root: ObjectNode): ResolvedProfile["provenance"] {
+  const found = collectProvenance(root);
+  const asked = found[`/landlock/net/${asksForPortRules(landlock)}`];
+  if (asked === undefined) return found;
+  for (const index of seccomp?.syscalls.keys() ?? []) found[`/seccomp/syscalls/${index}`] ??= asked;
+  return found;
 }
 
 /** A merged tree → Spec and problems. Where the shape is wrong, what is left is checked on: one run finds them all. */

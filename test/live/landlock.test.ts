@@ -59,6 +59,9 @@ function prepare(user: User, program: string): string {
   return data;
 }
 
+/** A list of ports wants a filter, whatever that lets through. */
+const OPEN = { "/seccomp": { defaultAction: "SCMP_ACT_ALLOW", syscalls: [] } };
+
 /** Landlock alone is on trial: no filter, and the directory shown with all that a mount can allow. */
 const flagsFor = (data: string, program: string): readonly string[] => [
   "--set",
@@ -170,13 +173,47 @@ describe.each(USERS)("with no filter, run by %s", (user) => {
     async (right, context) => {
       needAbi(context, NET_RIGHTS[right].since);
       const result = async (value: unknown) =>
-        (await attempts(context, user, { [`/landlock/net/${right}`]: value }, [right])).ran.stdout;
+        (await attempts(context, user, { ...OPEN, [`/landlock/net/${right}`]: value }, [right])).ran.stdout;
       expect(await result("any")).toBe(`${right} ok\n`);
       expect(await result([4711])).toBe(`${right} ok\n`);
       expect(await result([4710, 4712])).toBe(`${right} EACCES\n`);
       expect(await result([])).toBe(`${right} EACCES\n`);
     },
   );
+
+  it("other ports are not had past Landlock either: by Fast Open, multipath TCP, a ring, another protocol on top", async (context) => {
+    needAbi(context, NET_RIGHTS.connect_tcp.since);
+    const refused = {
+      "fast-sendto": "EOPNOTSUPP",
+      "fast-sendmsg": "EOPNOTSUPP",
+      "fast-sendmmsg": "EOPNOTSUPP",
+      "mptcp-connect": "EPROTONOSUPPORT",
+      "mptcp-bind": "EPROTONOSUPPORT",
+      "tcp-ulp": "ENOENT",
+      ring: "ENOSYS",
+    };
+    const names = Object.keys(refused);
+    const open = (await attempts(context, user, OPEN, names)).results;
+    // Whether a kernel has the last two is its own affair; what it has not needs no refusal.
+    const sure = names.filter((name) => open.get(name) === "ok" || !/^(tcp-ulp|ring)$/.test(name));
+    expect(sure.map((name) => open.get(name))).toEqual(sure.map(() => "ok"));
+    const ports = { "/landlock/net/connect_tcp": [4710], "/landlock/net/bind_tcp": [] };
+    const held = (await attempts(context, user, { ...OPEN, ...ports }, names)).results;
+    expect(Object.fromEntries(held)).toEqual(refused);
+  });
+
+  it("a port that nobody names can be listened on, as the decision says", async (context) => {
+    needAbi(context, NET_RIGHTS.bind_tcp.since);
+    const { ran } = await attempts(context, user, { ...OPEN, "/landlock/net/bind_tcp": [] }, [
+      "bind_tcp",
+      "listen-anywhere",
+    ]);
+    expect(ran.stdout).toBe("bind_tcp EACCES\nlisten-anywhere ok\n");
+    expect(ran.audit.find(({ id }) => id === "landlock.net")).toMatchObject({
+      status: "partial",
+      reason: expect.stringContaining("listen(2)"),
+    });
+  });
 
   it("a signal to pid 1, which has the payload's uid, is denied", async (context) => {
     needAbi(context, SCOPES.signal.since);

@@ -377,6 +377,13 @@ describe("a field that does not fit is refused where it is written", () => {
       ],
     ],
     [
+      { landlock: { net: { connect_tcp: [443] } }, seccomp: null },
+      [
+        'p.json:1:52 /landlock/net/connect_tcp: ports are listed, and there is no system-call filter: Landlock sees neither TCP Fast Open nor multipath TCP, and other ports can be had by both; a filter that lets everything else through will do: { "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [] }',
+      ],
+    ],
+    [{ landlock: { net: { connect_send_udp: [53] } }, seccomp: null }, []],
+    [
       { resources: { memory: "1M" } },
       ['p.json:1:41 /resources/memory: "1M" is too little for any program; expected at least "4M"'],
     ],

@@ -6,6 +6,8 @@
 import type { LandlockSpec, Status } from "../../profile/spec.ts";
 import { ABI_KERNELS, FS_RIGHTS, LOG_FLAGS_SINCE, NET_RIGHTS, SCOPES } from "../../program/landlock.ts";
 import type { Draft } from "../draft.ts";
+import { admittedBy } from "../seccomp/admits.ts";
+import { socketKinds } from "../seccomp/socket-kinds.ts";
 import { derivePlaces } from "./derive.ts";
 import { type Downgraded, downgrade, isEmpty, type Ruleset } from "./ruleset.ts";
 import { canProve, enforce, PROOF } from "./steps.ts";
@@ -42,21 +44,22 @@ function decide(draft: Draft, wanted: Ruleset, { kept, lost }: Downgraded): stri
     setting: string,
     gone: readonly string[],
     status: Status,
+    beside: string | null = null,
   ): string =>
     draft.decide({
       id: `landlock.${name}`,
       control: "landlock",
       setting,
       pointer: `/landlock/${name}`,
-      status,
-      reason: status === "full" ? "" : explain(draft, gone, status),
+      status: status === "full" && beside !== null ? "partial" : status,
+      reason: status === "full" ? (beside ?? "") : explain(draft, gone, status),
       check: status === "none" || name === "log" ? null : check,
     });
   const ids = [
     part("fs", describePaths(wanted), lost.fs, statusOf(kept.fs, lost.fs)),
     ...(wanted.net.length === 0
       ? []
-      : [part("net", describePorts(wanted), lost.net, statusOf(kept.net, lost.net))]),
+      : [part("net", describePorts(wanted), lost.net, statusOf(kept.net, lost.net), unheld(draft, kept))]),
     ...(wanted.scoped.length === 0
       ? []
       : [
@@ -86,6 +89,17 @@ function refuseLostLists(draft: Draft, landlock: LandlockSpec, { lost }: Downgra
     });
   for (const right of lost.fs) if (landlock.fs[right] !== "derived") refuse(`/landlock/fs/${right}`, right);
   for (const right of lost.net) refuse(`/landlock/net/${right}`, right);
+}
+
+/** What no Landlock holds of listed ports; null: nothing. */
+function unheld({ profile }: Draft, { net }: Ruleset): string | null {
+  const listens =
+    net.includes("bind_tcp") &&
+    admittedBy(profile)("listen") &&
+    socketKinds(profile).some(({ family, type }) => /^inet6?$/.test(family) && type === "stream");
+  return listens
+    ? "listen(2) on a TCP socket without a port takes one of the kernel's choice, and no Landlock is asked; without listen in seccomp.syscalls there is no such port"
+    : null;
 }
 
 function statusOf(kept: readonly unknown[], lost: readonly unknown[]): Status {

@@ -131,6 +131,39 @@ static int connect_tcp(void) {
   int result = connect_port(SOCK_STREAM);
   return result < 0 && errno == ECONNREFUSED ? 0 : result;
 }
+/* TCP without connect(2). Nobody listens here either. */
+static int unheard(ssize_t result) { return result < 0 && errno != ECONNREFUSED ? -1 : 0; }
+static int send_fast(int how) {
+  struct sockaddr_in address = port_address();
+  struct iovec data = {.iov_base = "x", .iov_len = 1};
+  struct mmsghdr message = {
+    .msg_hdr = {.msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &data, .msg_iovlen = 1}};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (how == 0) return unheard(sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof address));
+  if (how == 1) return unheard(sendmsg(fd, &message.msg_hdr, MSG_FASTOPEN));
+  return unheard(sendmmsg(fd, &message, 1, MSG_FASTOPEN));
+}
+static int fast_sendto(void) { return send_fast(0); }
+static int fast_sendmsg(void) { return send_fast(1); }
+static int fast_sendmmsg(void) { return send_fast(2); }
+static int multipath(int (*take)(int, const struct sockaddr *, socklen_t)) {
+  struct sockaddr_in address = port_address();
+  int fd = socket(AF_INET, SOCK_STREAM, 262);
+  return fd < 0 ? -1 : unheard(take(fd, (struct sockaddr *)&address, sizeof address));
+}
+static int mptcp_connect(void) { return multipath(connect); }
+static int mptcp_bind(void) { return multipath(bind); }
+static int tcp_ulp(void) {
+  /* What a kernel without it says, and one that was not asked for it yet: there is no such protocol. */
+  int result = setsockopt(socket(AF_INET, SOCK_STREAM, 0), 6, 31, "tls", 4);
+  return result < 0 && errno == ENOTCONN ? 0 : result;
+}
+static int ring(void) {
+  char params[120] = {0};
+  return opened((int)syscall(425, 1, params));
+}
+/* The kernel picks the port. */
+static int listen_anywhere(void) { return listen(socket(AF_INET, SOCK_STREAM, 0), 1); }
 static int bind_udp(void) { return bind_port(SOCK_DGRAM); }
 static int connect_send_udp(void) { return connect_port(SOCK_DGRAM); }
 /* Standard input, again, for writing: the mode of the file is all that says no. */
@@ -152,6 +185,9 @@ static const struct {
   {"make_sym", make_sym, 1}, {"refer", refer, 1}, {"truncate", cut, 1},
   {"ioctl_dev", ioctl_dev, 1}, {"resolve_unix", resolve_unix, 0}, {"bind_tcp", bind_tcp, 0},
   {"connect_tcp", connect_tcp, 0}, {"bind_udp", bind_udp, 0}, {"connect_send_udp", connect_send_udp, 0},
+  {"fast-sendto", fast_sendto, 0}, {"fast-sendmsg", fast_sendmsg, 0}, {"fast-sendmmsg", fast_sendmmsg, 0},
+  {"mptcp-connect", mptcp_connect, 0}, {"mptcp-bind", mptcp_bind, 0}, {"tcp-ulp", tcp_ulp, 0}, {"ring", ring, 0},
+  {"listen-anywhere", listen_anywhere, 0},
   {"abstract_unix_socket", abstract_unix_socket, 0}, {"signal", signal_init, 0},
   {"rewrite-stdin", rewrite_stdin, 0}, {"reread-stdin", reread_stdin, 0},
   {"rewrite-stdout", rewrite_stdout, 0}, {"reread-stdout", reread_stdout, 0}, {"own-memory", own_memory, 0},
