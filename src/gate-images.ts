@@ -2,6 +2,7 @@
  * Checking images against a policy: paths → facts → report. Needs no daemon, network, root or anything native. The one file that knows both
  * the gate and the rules of images.
  */
+import { humanSize, plural } from "./amounts.ts";
 import { stageNames } from "./dockerfile/dockerfile.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { policyFiles } from "./gate/files.ts";
@@ -147,14 +148,13 @@ function notesOf(
   { packages, size, layers, build, structure, evidence }: CheckedImage,
   tests: StructureTests,
 ): readonly string[] {
-  const mebibytes = (size.visible / 2 ** 20).toFixed(1);
   const notes = [
-    `${packages.length} packages, ${mebibytes} MiB in ${size.files} files, ${layers.length} layers`,
+    `${plural(packages.length, "package")}, ${humanSize(size.visible)} in ${plural(size.files, "file")}, ${plural(layers.length, "layer")}`,
   ];
   if (evidence !== null) {
     const { runs, opened, unused } = evidence;
-    const rest = `${unused.files} files with ${(unused.bytes / 2 ** 20).toFixed(1)} MiB were never opened`;
-    notes.push(`${opened} files were opened by ${runs} recorded ${runs === 1 ? "run" : "runs"}, ${rest}`);
+    const rest = `${plural(unused.files, "file")} of ${humanSize(unused.bytes)} never opened`;
+    notes.push(`${plural(opened, "file")} opened by ${plural(runs, "recorded run")}, ${rest}`);
   }
   const count = countTests(tests);
   const failed = new Set(structure.map(({ place }) => `${place.file}:${place.line}:${place.column}`)).size;

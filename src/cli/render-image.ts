@@ -1,5 +1,5 @@
 /** Facts about an image → text for people. Names come from the image: everything is made printable before it gets here or on the way. */
-
+import { humanSize, plural } from "../amounts.ts";
 import { showStep } from "../image/facts/secrets.ts";
 import type { ImageFacts } from "../image/index.ts";
 import { printable } from "../image/index.ts";
@@ -31,21 +31,7 @@ function section(paint: Palette, title: string, lines: readonly string[]): strin
   return lines.length === 0 ? "" : [paint.strong(title), ...lines.map((line) => `  ${line}`)].join("\n");
 }
 
-/** "1.5 MiB": for reading, not for computing. */
-export function humanSize(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ""}`;
-}
-
 const octal = (mode: number): string => mode.toString(8).padStart(4, "0");
-const plural = (count: number, one: string, many = `${one}s`): string =>
-  `${count} ${count === 1 ? one : many}`;
 const words = (argv: readonly string[]): string => printable(JSON.stringify(argv).replaceAll('","', '", "'));
 
 /** The first of a list, and how many more there are. */

@@ -69,8 +69,8 @@ const ENOUGH_CODE = 16 << 10;
 function canaryOf(elf: Elf, { imported, exported }: Symbols): boolean | null {
   const isCheck = (name: string): boolean => name === "__stack_chk_fail" || name === "__stack_chk_guard";
   if (imported.some(isCheck)) return true;
-  // A C library has it, and need not import it.
-  if (exported.some(isCheck)) return null;
+  // A C library has it, and need not import it. A static program has all that it calls.
+  if (imported.length === 0 || exported.some(isCheck)) return null;
   const code = elf.segments
     .filter(({ type, flags }) => type === PT_LOAD && (flags & PF_X) !== 0)
     .reduce((sum, { fileSize }) => sum + fileSize, 0);

@@ -1,10 +1,10 @@
 /** Rules about what is in an image beyond single exposures: who may change and use what, what nothing reaches, what each layer holds. */
+import { humanSize, plural } from "../amounts.ts";
 import { defineRule } from "../gate/rule.ts";
 import type { CheckedImage } from "./checked-image.ts";
 import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
 import { cis, dockerfile, dockle, man } from "./references.ts";
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const mode = (file: { readonly mode: number; readonly uid: number; readonly gid: number }): string =>
   `${file.mode.toString(8).padStart(4, "0")} ${file.uid}:${file.gid}`;
 
@@ -79,8 +79,10 @@ export const CONTENT_RULES: readonly ImageRule[] = [
           ? ""
           : `, packages such as ${unreachedPackages.slice(0, 3).join(", ")}`;
       const doubt =
-        unknown.length === 0 ? "" : `; ${unknown.length} reached programs may reach more than can be seen`;
-      const what = `${unreached.files} programs and libraries (${mebibytes(unreached.bytes)}) are reached by nothing${packages}${doubt}`;
+        unknown.length === 0
+          ? ""
+          : `; ${plural(unknown.length, "reached program")} may reach more than can be seen`;
+      const what = `${plural(unreached.files, "program or library", "programs and libraries")} (${humanSize(unreached.bytes)}) that nothing reaches${packages}${doubt}`;
       return [{ ...violation(image, "unreached", what), amount: unreached.bytes }];
     },
   }),
@@ -96,7 +98,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
         ? []
         : [
             {
-              ...violation(image, "layers", `${image.layers.length} layers, more than ${limit}`),
+              ...violation(image, "layers", `${plural(image.layers.length, "layer")}, more than ${limit}`),
               amount: image.layers.length,
             },
           ],
@@ -118,7 +120,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
                 ...violation(
                   image,
                   `layer ${layer + 1}`,
-                  `${mebibytes(unpacked)} in one layer, more than ${mebibytes(limit)}`,
+                  `${humanSize(unpacked)} in one layer, more than ${humanSize(limit)}`,
                   { layer },
                 ),
                 amount: unpacked,
@@ -142,7 +144,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
           ...violation(
             image,
             manager,
-            `${files} files of ${manager} take ${mebibytes(bytes)}, such as /${example}`,
+            `${manager}: ${humanSize(bytes)} in ${plural(files, "file")}, such as /${example}`,
             { layer },
           ),
           amount: bytes,

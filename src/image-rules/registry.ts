@@ -1,4 +1,5 @@
 /** Every rule that judges images, in the order in which reports and documents name them. */
+import { humanSize, plural } from "../amounts.ts";
 import { defineRule, type Registry } from "../gate/rule.ts";
 import type { LeftoverKind } from "../image/facts/leftovers.ts";
 import type { Secret } from "../image/facts/secrets.ts";
@@ -30,7 +31,6 @@ const LEFTOVERS: readonly LeftoverKind[] = [
 ];
 
 const limit = (about: string, initial: number) => ({ type: "size", about, default: initial }) as const;
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 function placeOfSecret({ build }: CheckedImage, { where, subject, line, layer }: Secret): About {
   if (layer !== null) return { layer };
@@ -340,7 +340,7 @@ const RULES: readonly ImageRule[] = [
           ...violation(
             facts,
             kind,
-            `${files} files of ${kind} take ${mebibytes(bytes)}, such as /${examples[0] ?? ""}`,
+            `${kind}: ${humanSize(bytes)} in ${plural(files, "file")}, such as /${examples[0] ?? ""}`,
           ),
           amount: bytes,
         })),
@@ -357,7 +357,7 @@ const RULES: readonly ImageRule[] = [
     check: (facts, { limit: most }) => {
       const [largest] = facts.waste.largest;
       if (facts.waste.bytes <= most || largest === undefined) return [];
-      const what = `${mebibytes(facts.waste.bytes)} are hidden by later layers, most of it /${largest.path}`;
+      const what = `${humanSize(facts.waste.bytes)} of files are hidden by later layers, most of it /${largest.path}`;
       return [{ ...violation(facts, "waste", what, { layer: largest.layer }), amount: facts.waste.bytes }];
     },
   }),
@@ -376,7 +376,7 @@ const RULES: readonly ImageRule[] = [
               ...violation(
                 facts,
                 "size",
-                `${mebibytes(facts.size.visible)} of files, more than ${mebibytes(most)}`,
+                `${humanSize(facts.size.visible)} of files, more than ${humanSize(most)}`,
               ),
               amount: facts.size.visible,
             },
@@ -394,7 +394,11 @@ const RULES: readonly ImageRule[] = [
         ? []
         : [
             {
-              ...violation(facts, "packages", `${facts.packages.length} packages, more than ${most}`),
+              ...violation(
+                facts,
+                "packages",
+                `${plural(facts.packages.length, "package")}, more than ${most}`,
+              ),
               amount: facts.packages.length,
             },
           ],

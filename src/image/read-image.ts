@@ -2,7 +2,7 @@
  * Path → image in memory: what it is stored in, its documents verified, its layers streamed and put on top of each other. Nothing is
  * written to disk, nothing of the image is run, no network is used. Whatever does not fit ends the reading: there is no partial result.
  */
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checked } from "../problems.ts";
@@ -107,10 +107,19 @@ async function openImage(path: string): Promise<FileHandle> {
     throw new Refusal(
       "image-not-found",
       code === "ENOENT" ? "there is no such file or directory" : `it cannot be opened (${code})`,
-      "images are read from disk, not from a registry or a daemon: skopeo copy docker://NAME oci:DIR, or docker save NAME -o FILE",
+      withoutWords(path) ??
+        "images are read from disk, not from a registry or a daemon: skopeo copy docker://NAME oci:DIR, or docker save NAME -o FILE",
       error,
     );
   }
+}
+
+/** What to say instead of DIR:TAG and TRANSPORT:FILE:TAG, as other tools name images; null unless that is what was meant. */
+function withoutWords(name: string): string | null {
+  const bare = name.replace(/^(?:oci|oci-archive|docker-archive|dir):/, "");
+  const [, path = "", tag = ""] = /^(.+):([^/:]+)$/.exec(bare) ?? [];
+  if (bare !== name && existsSync(bare)) return `formats are recognised: give ${bare}`;
+  return path !== "" && existsSync(path) ? `tags are an option: give ${path} --tag ${tag}` : null;
 }
 
 async function openSource(

@@ -84,6 +84,18 @@ describe("sandbox image inspect", () => {
       /^none: there is no such file or directory; images are read from disk/,
     ],
     [
+      "one named as other tools name it, with a tag",
+      ["inspect", "app.tar:latest"],
+      3,
+      /^app\.tar:latest: there is no such file or directory; tags are an option: give app\.tar --tag latest/,
+    ],
+    [
+      "one with a transport",
+      ["inspect", "docker-archive:app.tar"],
+      3,
+      /; formats are recognised: give app\.tar$/m,
+    ],
+    [
       "a hostile one",
       ["inspect", "bad.tar"],
       3,

@@ -219,7 +219,7 @@ describe("rules for images", () => {
     });
     const [found] = [...(rule?.check(image, { limit: 0 }) ?? [])];
     expect(found?.message).toMatch(
-      / are reached by nothing.*; 1 reached programs may reach more than can be seen$/,
+      / that nothing reaches.*; 1 reached program may reach more than can be seen$/,
     );
     expect(ask("reached-programs", await facts([[]], { Entrypoint: [], Healthcheck: null }))).toEqual([
       "entry point",

@@ -156,13 +156,13 @@ describe("hardening is what the compiler was told", () => {
     });
     const partial = build("-Wl,-z,relro,-z,lazy", "-Wl,-rpath,$ORIGIN/../lib");
     expect(partial.elf).toMatchObject({ hardening: { relro: "partial" }, runpath: "$ORIGIN/../lib" });
-    const whole = build("-static");
-    expect(whole.elf).toMatchObject({
-      program: true,
-      needed: [],
-      interpreter: null,
-      hardening: { canary: null, fortify: null },
-    });
+    for (const how of ["-static", "-static-pie"])
+      expect(build(how).elf).toMatchObject({
+        program: true,
+        needed: [],
+        interpreter: null,
+        hardening: { canary: null, fortify: null },
+      });
   });
 
   test("no call of the stack protector says nothing of small code, nor of the library that has it", (context) => {

@@ -1,4 +1,5 @@
 /** What several formats say in the same way. */
+import { plural } from "../../amounts.ts";
 import { formatProblem, type Problem } from "../../problems.ts";
 import { countNew, type Failure, type Finding, type Report } from "../finding.ts";
 import { isInside } from "../paths.ts";
@@ -28,14 +29,14 @@ export function formatPlaceOf({ file, line, column }: Place): string {
 export function summarise(report: Report): string {
   const count = countNew(report);
   const parts = [
-    ...(["error", "warning", "note"] as const).map((level) => plural(count[level], level)),
-    plural(report.failures.length, "subject", " that could not be analysed"),
+    ...(["error", "warning", "note"] as const).map((level) => amount(count[level], level)),
+    amount(report.failures.length, "subject", " that could not be analysed"),
   ].filter((part) => part !== "");
   return parts.length === 0 ? "clean" : parts.join(", ");
 }
 
-function plural(count: number, word: string, rest = ""): string {
-  return count === 0 ? "" : `${count} ${word}${count === 1 ? "" : "s"}${rest}`;
+function amount(count: number, word: string, rest = ""): string {
+  return count === 0 ? "" : `${plural(count, word)}${rest}`;
 }
 
 /** Each problem of a failure, as one line. */
