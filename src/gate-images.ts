@@ -7,15 +7,20 @@ import { stageNames } from "./dockerfile/dockerfile.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { policyFiles } from "./gate/files.ts";
 import type { Failure } from "./gate/finding.ts";
+import type { Inherited } from "./gate/inherited.ts";
 import type { Subject } from "./gate/judge.ts";
 import { joinPath, relativeTo } from "./gate/paths.ts";
 import { loadPolicy, type Policy } from "./gate/policy.ts";
 import { conclude, flag, type Gated, type RunRequest, readRulebook } from "./gate/run.ts";
+import { describeBase, type GivenBase, readBase } from "./image/base.ts";
 import type { Evidence } from "./image/evidence.ts";
 import { factsOf } from "./image/facts/facts.ts";
+import type { ImageName } from "./image/open-image.ts";
 import { type Image, type ImageRequest, readImage } from "./image/read-image.ts";
+import { BASE_FITS } from "./image-rules/base-rules.ts";
 import { type BuiltFrom, type CheckedImage, stageOf, toChecked } from "./image-rules/checked-image.ts";
 import { describeVerdict, GRADES, gradeOf, scoreOf } from "./image-rules/grade.ts";
+import type { ImageRule } from "./image-rules/image-rule.ts";
 import { IMAGE_RULES } from "./image-rules/registry.ts";
 import { STRUCTURE_RULES } from "./image-rules/structure-rules.ts";
 import { type Checked, type Problem, unwrap } from "./problems.ts";
@@ -36,6 +41,10 @@ export interface ImageGateRequest extends RunRequest {
   readonly dockerfile?: string | null;
   /** The stage that was built, by name or number; null: the last. */
   readonly target?: string | null;
+  /** The image that they were built on: its findings are told apart. */
+  readonly base?: ImageName | null;
+  /** Whether findings count that are proved to be the base's; "count" unless given. */
+  readonly inherited?: Inherited;
   /** Files of container-structure-test: what an image does not pass is found by the rules structure-*. */
   readonly structureTests?: readonly string[];
 }
@@ -46,8 +55,12 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
   const rulebook = readRulebook(request, IMAGE_RULES, policyFiles());
   const from = readFrom(request);
   const tests = readTests(request);
-  if (!rulebook.ok || !from.ok || !tests.ok)
-    return { ok: false, problems: [rulebook, from, tests].flatMap((one) => (one.ok ? [] : one.problems)) };
+  const base = await readGivenBase(request);
+  if (!rulebook.ok || !from.ok || !tests.ok || !base.ok)
+    return {
+      ok: false,
+      problems: [rulebook, from, tests, base].flatMap((one) => (one.ok ? [] : one.problems)),
+    };
   const grades = GRADES.map((policy) =>
     unwrap(loadPolicy({ policy, cwd, source: { kind: "default" } }, IMAGE_RULES, policyFiles())),
   );
@@ -56,12 +69,16 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
   for (const path of new Set(images)) {
     const subject = relativeTo(cwd, path);
     const progress = (unpacked: number): void => reading.progress?.(path, unpacked);
-    const read = await readFor(tests.value, { ...reading, progress, path });
+    const read = await readFor(tests.value, { ...reading, progress, path, base: base.value });
     if (!read.ok) failures.push({ subject, file: path, problems: read.problems });
     else {
       const failed = judgeStructure(tests.value, read.value);
-      const facts = toChecked(await factsOf(read.value, request.evidence ?? null), from.value, today, failed);
-      const verdict = describeVerdict(gradeOf(facts, IMAGE_RULES, grades), scoreOf(facts));
+      const alone = read.value.base?.image ?? null;
+      const below = alone === null ? null : toChecked(await factsOf(alone), null, today);
+      const own = await factsOf(read.value, request.evidence ?? null);
+      const facts = toChecked(own, from.value, today, failed, below);
+      const scores = { score: scoreOf(facts), base: below === null ? null : scoreOf(below) };
+      const verdict = describeVerdict(gradeOf(facts, IMAGE_RULES, grades), scores);
       subjects.push({ subject, file: path, notes: [...notesOf(facts, tests.value), verdict], facts });
     }
   }
@@ -73,7 +90,11 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
     today,
     base: cwd,
     ...rulebook.value,
-    policy: countTests(tests.value) === 0 ? rulebook.value.policy : withStructure(rulebook.value.policy),
+    policy: withRules(rulebook.value.policy, [
+      ...(countTests(tests.value) === 0 ? [] : STRUCTURE_RULES),
+      ...(base.value === null ? [] : [BASE_FITS]),
+    ]),
+    inherited: request.inherited ?? "count",
   };
   return { ok: true, value: conclude(request, judgement) };
 }
@@ -101,6 +122,16 @@ function readFrom({ dockerfile = null, target = null, cwd }: ImageGateRequest): 
   return wrong("--target", `${JSON.stringify(target)} is no stage of ${dockerfile}`, {
     expected: `one of ${stageNames(parsed.value).join(", ")}`,
   });
+}
+
+async function readGivenBase({
+  base = null,
+  cwd,
+  reading,
+}: ImageGateRequest): Promise<Checked<GivenBase | null>> {
+  if (base === null) return { ok: true, value: null };
+  const read = await readBase({ ...base, path: joinPath(cwd, base.path), limits: reading.limits ?? {} });
+  return read.ok ? { ok: true, value: { ...read.value, path: base.path } } : read;
 }
 
 /** All files together. */
@@ -137,15 +168,15 @@ async function readFor(tests: StructureTests, request: ImageRequest): Promise<Ch
   return await readImage({ ...request, keep: wantedPaths(tests, image.value) });
 }
 
-/** Tests that were given count, also with a policy that does not know of them; one that names their rules decides. */
-function withStructure(policy: Policy): Policy {
-  const place = { file: "--structure-test", line: 0, column: 0 };
-  const given = STRUCTURE_RULES.map(({ id }) => [id, { severity: "error", options: {}, place }] as const);
+/** What was given counts, also with a policy that does not know of it; one that names its rules decides. */
+function withRules(policy: Policy, rules: readonly ImageRule[]): Policy {
+  const place = { file: "", line: 0, column: 0 };
+  const given = rules.map(({ id }) => [id, { severity: "error", options: {}, place }] as const);
   return { ...policy, settings: new Map([...given, ...policy.settings]) };
 }
 
 function notesOf(
-  { packages, size, layers, build, structure, evidence }: CheckedImage,
+  { packages, size, layers, build, structure, evidence, base }: CheckedImage,
   tests: StructureTests,
 ): readonly string[] {
   const notes = [
@@ -159,6 +190,7 @@ function notesOf(
   const count = countTests(tests);
   const failed = new Set(structure.map(({ place }) => `${place.file}:${place.line}:${place.column}`)).size;
   if (count > 0) notes.push(`${count - failed} of ${count} structure tests pass`);
+  notes.push(...describeBase(base));
   const { traced, dockerfile } = build;
   if (traced === null) return notes;
   const doubt =

@@ -4,6 +4,7 @@
  */
 import { Command, Option } from "commander";
 import { FORMATS, type Format } from "../gate/formats/names.ts";
+import { INHERITED } from "../gate/inherited.ts";
 import type { Level } from "../gate/rule.ts";
 import type { Problem } from "../problems.ts";
 import { addExamples } from "./examples.ts";
@@ -77,6 +78,16 @@ export function checkCommand(finish: (status: number) => void): Command {
   image
     .option("--dockerfile <FILE>", "what the image was built from: findings get its lines")
     .option("--target <STAGE>", "the stage of the Dockerfile that was built; the last unless given")
+    .option("--base <IMAGE>", "the image that it was built on: what is the base's is told apart")
+    .option("--base-tag <TAG>", "of several images in it: the one with this tag")
+    .addOption(
+      new Option(
+        "--inherited <count|apart>",
+        "whether findings that are proved to be the base's count; apart: they are shown only",
+      )
+        .choices(INHERITED)
+        .default("count"),
+    )
     .option(
       "--structure-test <FILE>",
       "tests of container-structure-test, YAML or JSON: files, contents, metadata; may be given several times",
@@ -130,6 +141,10 @@ export function checkCommand(finish: (status: number) => void): Command {
       [
         "sandbox check image app.tar --dockerfile Dockerfile --format github",
         "annotations on the lines that brought what was found",
+      ],
+      [
+        "sandbox check image app.tar --base debian.tar --inherited apart",
+        "fails only on what the image adds to its base",
       ],
     ),
   );

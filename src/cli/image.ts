@@ -3,6 +3,7 @@
  * read. What it does is in inspect-image.ts, loaded when it is asked for.
  */
 import { Command, Option } from "commander";
+import type { Inherited } from "../gate/inherited.ts";
 import type { DiffFlags } from "./diff-images.ts";
 import { addExamples } from "./examples.ts";
 import type { ProfileImageFlags } from "./profile-image.ts";
@@ -14,12 +15,23 @@ export interface ImageFlags {
   readonly limit?: readonly string[];
 }
 
+/** The image that another one was built on. */
+export interface BaseFlags {
+  readonly base?: string;
+  readonly baseTag?: string;
+}
+
 /** Those of sandbox check image. */
-export interface ImageCheckFlags extends ImageFlags {
+export interface ImageCheckFlags extends ImageFlags, BaseFlags {
+  readonly inherited: Inherited;
   readonly evidence?: readonly string[];
   readonly dockerfile?: string;
   readonly target?: string;
   readonly structureTest?: readonly string[];
+}
+
+export interface InspectFlags extends ImageFlags, BaseFlags {
+  readonly json?: true;
 }
 
 export function imageCommand(finish: (status: number) => void): Command {
@@ -35,10 +47,12 @@ export function imageCommand(finish: (status: number) => void): Command {
       "Says what is in an image: configuration, layers, packages, programs, permissions, secrets, waste.",
     )
     .argument("<IMAGE>", "a directory or an archive")
+    .option("--base <IMAGE>", "the image that it was built on: what is the base's is told apart")
+    .option("--base-tag <TAG>", "of several images in it: the one with this tag")
     .option("--json", "print all facts as JSON");
   addImageOptions(inspect).action(async (path: string) => {
     const { inspectToStdout } = await import("./inspect-image.ts");
-    await inspectToStdout(path, inspect.opts<ImageFlags & { readonly json?: true }>());
+    await inspectToStdout(path, inspect.opts<InspectFlags>());
     finish(0);
   });
   const diff = new Command("diff")

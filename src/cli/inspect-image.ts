@@ -3,6 +3,7 @@
  */
 import { readEvidence } from "../evidence-files.ts";
 import { gateImages } from "../gate-images.ts";
+import { readBase } from "../image/base.ts";
 import type { Evidence } from "../image/evidence.ts";
 import {
   DEFAULT_LIMITS,
@@ -13,23 +14,21 @@ import {
   toCycloneDx,
   toSpdx,
 } from "../image/index.ts";
+import type { ImageName } from "../image/open-image.ts";
 import { type Problem, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
 import { parseSize } from "../profile/units.ts";
 import type { CheckFlags, ReportOptions } from "./check.ts";
 import { runGate } from "./check-profiles.ts";
 import { colorFor } from "./color.ts";
-import type { ImageCheckFlags, ImageFlags } from "./image.ts";
+import type { BaseFlags, ImageCheckFlags, ImageFlags, InspectFlags } from "./image.ts";
 import { toJson } from "./json.ts";
 import { print } from "./output.ts";
 import { progressLine } from "./progress.ts";
 import { renderImage } from "./render-image.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
 
-export async function inspectToStdout(
-  path: string,
-  flags: ImageFlags & { readonly json?: true },
-): Promise<void> {
+export async function inspectToStdout(path: string, flags: InspectFlags): Promise<void> {
   const facts = await readFacts(path, flags);
   print(flags.json ? toJson(facts) : renderImage(facts, colorFor(1)));
 }
@@ -41,6 +40,11 @@ export async function checkImages(
   reports: ReportOptions,
 ): Promise<number> {
   const { platform, tag, limits = {} } = imageRequest("", flags, reports.problems);
+  const base = baseOf(flags, reports.problems);
+  if (base === null && flags.inherited === "apart")
+    reports.problems.push(
+      flagProblem("--inherited", "no base is given that something could be inherited from", "--base IMAGE"),
+    );
   const evidence = evidenceOf(images, flags.evidence ?? [], reports.problems);
   const progress = progressLine();
   return await runGate(flags, reports, async (request) => {
@@ -50,6 +54,8 @@ export async function checkImages(
         images,
         evidence,
         reading: { platform, tag, limits, progress: progress.report },
+        base,
+        inherited: flags.inherited,
         dockerfile: flags.dockerfile ?? null,
         target: flags.target ?? null,
         structureTests: flags.structureTest ?? [],
@@ -58,6 +64,15 @@ export async function checkImages(
       progress.end();
     }
   });
+}
+
+/** The base that was named, which is for the same platform. */
+function baseOf(flags: ImageFlags & BaseFlags, problems: Problem[]): ImageName | null {
+  if (flags.base !== undefined)
+    return { path: flags.base, platform: flags.platform ?? null, tag: flags.baseTag ?? null };
+  if (flags.baseTag !== undefined)
+    problems.push(flagProblem("--base-tag", "there is no base whose tag it could be", "--base IMAGE"));
+  return null;
 }
 
 function evidenceOf(
@@ -89,13 +104,15 @@ function sourceDate(): Date | null {
 }
 
 /** The facts of an image as the command line names it. */
-export async function readFacts(path: string, flags: ImageFlags): Promise<ImageFacts> {
+export async function readFacts(path: string, flags: ImageFlags & BaseFlags): Promise<ImageFacts> {
   const problems: Problem[] = [];
   const request = imageRequest(path, flags, problems);
+  const named = baseOf(flags, problems);
   refuse(problems);
+  const base = named === null ? null : unwrap(await readBase({ ...named, limits: request.limits ?? {} }));
   const { report, end } = progressLine();
   try {
-    return unwrap(await inspectImage({ ...request, progress: (unpacked) => report(path, unpacked) }));
+    return unwrap(await inspectImage({ ...request, base, progress: (unpacked) => report(path, unpacked) }));
   } finally {
     end();
   }

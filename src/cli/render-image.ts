@@ -1,5 +1,6 @@
 /** Facts about an image → text for people. Names come from the image: everything is made printable before it gets here or on the way. */
 import { humanSize, plural } from "../amounts.ts";
+import { describeBase } from "../image/base.ts";
 import { showStep } from "../image/facts/secrets.ts";
 import type { ImageFacts } from "../image/index.ts";
 import { printable } from "../image/index.ts";
@@ -50,6 +51,7 @@ function head(facts: ImageFacts, paint: Palette): string {
     ["digest", facts.manifestDigest ?? facts.configDigest ?? ""],
     ["platform", printable(platform)],
     ["system", printable(distribution?.name ?? "")],
+    ["base", printable(describeBase(facts.base).join(" "))],
     [
       "size",
       `${humanSize(size.stored)} stored, ${humanSize(size.visible)} in ${plural(size.files, "file")} visible`,
@@ -76,9 +78,10 @@ function layers(facts: ImageFacts, paint: Palette): string {
     paint,
     plural(facts.layers.length, "layer"),
     facts.layers.map((layer, index) => {
+      const whose = facts.base.split === null ? "" : index < facts.base.split.base.layers ? "base " : "own  ";
       const line = printable(showStep(layer.createdBy ?? "").replaceAll(/\s+/g, " "));
       const sizes = `${humanSize(layer.size)} stored, ${humanSize(layer.visible)} visible`;
-      return `${String(index + 1).padStart(2)}  ${sizes.padEnd(38)} ${paint.faint(line.length > 90 ? `${line.slice(0, 87)}...` : line)}`.trimEnd();
+      return `${String(index + 1).padStart(2)}  ${whose}${sizes.padEnd(38)} ${paint.faint(line.length > 90 ? `${line.slice(0, 87)}...` : line)}`.trimEnd();
     }),
   );
 }
@@ -181,6 +184,12 @@ function secrets(facts: ImageFacts, paint: Palette): string {
   );
 }
 
+function whoseWaste({ base: { split } }: ImageFacts): string {
+  if (split === null) return "";
+  const { base, own, overlaid } = split;
+  return `: the base ${humanSize(base.waste)} of its own, own layers ${humanSize(overlaid)} of the base and ${humanSize(own.waste)} of their own`;
+}
+
 function leftovers(facts: ImageFacts, paint: Palette): string {
   const { waste } = facts;
   return section(paint, "weight", [
@@ -191,7 +200,7 @@ function leftovers(facts: ImageFacts, paint: Palette): string {
     ...(waste.bytes === 0
       ? []
       : [
-          `${"hidden".padEnd(16)} ${humanSize(waste.bytes).padStart(10)} in ${plural(waste.files, "file")} that later layers delete or replace`,
+          `${"hidden".padEnd(16)} ${humanSize(waste.bytes).padStart(10)} in ${plural(waste.files, "file")} that later layers delete or replace${whoseWaste(facts)}`,
         ]),
     ...(waste.duplicates === 0
       ? []

@@ -4,8 +4,8 @@ import type { Problem } from "../problems.ts";
 import type { Policy } from "./policy.ts";
 import type { Level, RuleText, Violation } from "./rule.ts";
 
-/** `new` counts; `known` is in the baseline; `waived` was accepted until a date. */
-export type State = "new" | "known" | "waived";
+/** `new` counts; `known` is in the baseline; `waived` was accepted until a date; `inherited` is the base's, and those were not to count. */
+export type State = "new" | "known" | "waived" | "inherited";
 
 export interface Finding extends Violation {
   readonly rule: RuleText;
@@ -54,6 +54,10 @@ export interface Report {
 export function fingerprintOf(rule: string, subject: string, object: string, ordinal = 0): string {
   return hash("sha256", [rule, subject, object, ...(ordinal === 0 ? [] : [ordinal])].join("\0"), "hex");
 }
+
+/** How many new findings are in what a subject was built on. */
+export const countInherited = (findings: readonly Finding[]): number =>
+  findings.filter((finding) => isNew(finding) && finding.origin === "base").length;
 
 export const isNew = ({ state }: Finding): boolean => state === "new";
 

@@ -13,6 +13,7 @@ import {
   type Report,
   rank,
 } from "./finding.ts";
+import type { Inherited } from "./inherited.ts";
 import { BASELINE_STALE, type OwnRule, WAIVER_EXPIRED, WAIVER_UNUSED } from "./own-rules.ts";
 import { matchesPattern, relativeTo } from "./paths.ts";
 import type { Policy } from "./policy.ts";
@@ -33,6 +34,8 @@ export interface Judgement<F> {
   readonly baseline: Baseline | null;
   /** Waivers are judged as of this day, YYYY-MM-DD. */
   readonly today: string;
+  /** Whether findings count that are proved to be in what a subject was built on. */
+  readonly inherited?: Inherited;
   /** The directory that places are relative to. */
   readonly base: string;
 }
@@ -78,9 +81,16 @@ function askAll<F>(subject: Subject<F>, { registry, policy, base }: Judgement<F>
   return findings.toSorted((a, b) => rank(a.severity) - rank(b.severity));
 }
 
+const NEWER_BASE = "The base image has it: build on a newer one, or on one without it. Or here:";
+
 /** What to do about a rule that could not be judged. */
 const ASK_ELSEWHERE =
   "Check the document that does say it, such as the config.json of the container, or use a policy without this rule.";
+
+function remedyFor({ remediation }: RuleText, { undecided, origin }: Violation): string {
+  if (undecided === true) return ASK_ELSEWHERE;
+  return origin === "base" ? `${NEWER_BASE} ${remediation}` : remediation;
+}
 
 function toFinding(
   rule: RuleText,
@@ -91,7 +101,7 @@ function toFinding(
   base: string,
 ): Finding {
   const { id, title, rationale, references } = rule;
-  const remediation = violation.undecided === true ? ASK_ELSEWHERE : rule.remediation;
+  const remediation = remedyFor(rule, violation);
   const places = violation.places.length > 0 ? violation.places : [{ file, line: 0, column: 0 }];
   return {
     ...violation,
@@ -108,12 +118,14 @@ function toFinding(
   };
 }
 
-function settle<F>(finding: Finding, { waivers, baseline, today }: Judgement<F>): Finding {
+function settle<F>(finding: Finding, { waivers, baseline, today, inherited }: Judgement<F>): Finding {
   const waiver = waivers.find((candidate) => !isExpired(candidate, today) && covers(candidate, finding));
   if (waiver !== undefined) {
     const because = `waived by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`;
     return { ...finding, state: "waived", because: printable(because) };
   }
+  if (inherited === "apart" && finding.origin === "base")
+    return { ...finding, state: "inherited", because: "inherited: the base image has it as well" };
   const entry = baseline?.entries.find((candidate) => isAbout(candidate, finding));
   if (entry === undefined) return finding;
   if (knows(entry, finding)) return { ...finding, state: "known", because: "known: it is in the baseline" };

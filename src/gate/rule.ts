@@ -39,6 +39,9 @@ export interface Place {
   readonly column: number;
 }
 
+/** "base": had from what the subject was built on; "own": brought by the subject itself. */
+export type Origin = "base" | "own";
+
 /** One way in which a subject breaks a rule. */
 export interface Violation {
   /**
@@ -54,6 +57,8 @@ export interface Violation {
   readonly amount?: number;
   /** The rule could not be judged, which is no pass: what it asks for is not in what was checked. */
   readonly undecided?: true;
+  /** Whether it is in what the subject was made from as well, where that is known and proved: then a newer one of those may be without it. */
+  readonly origin?: Origin;
   /** Digests of the parts of the subject that it is in: a waiver may be limited to one of them. */
   readonly scopes?: readonly string[];
 }

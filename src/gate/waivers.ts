@@ -6,7 +6,7 @@ import type { Checked } from "../problems.ts";
 import { DocumentReader, type Field, placeOf } from "./document.ts";
 import type { Finding } from "./finding.ts";
 import { matchesPattern } from "./paths.ts";
-import type { Place } from "./rule.ts";
+import type { Origin, Place } from "./rule.ts";
 
 export interface Waiver {
   readonly rule: string;
@@ -22,6 +22,8 @@ export interface Waiver {
   readonly upTo: number | null;
   /** Digest of the image or layer that it is limited to; null: wherever the object is. */
   readonly within: string | null;
+  /** Limited to what is proved to be the base's; false: wherever it is from. */
+  readonly inherited: boolean;
   readonly place: Place;
 }
 
@@ -46,7 +48,7 @@ export function readWaivers(
 }
 
 function readWaiver(item: Field, rules: readonly string[], reader: DocumentReader): Waiver | null {
-  const fields = reader.object(item, [...FIELDS, "upTo", "within"], FIELDS);
+  const fields = reader.object(item, [...FIELDS, "upTo", "within", "origin"], FIELDS);
   const rule = reader.text(fields["rule"], rules);
   const [subject, object, reason, owner] = (["subject", "object", "reason", "owner"] as const).map((name) =>
     reader.text(fields[name]),
@@ -57,7 +59,10 @@ function readWaiver(item: Field, rules: readonly string[], reader: DocumentReade
       ? null
       : reader.number(fields["upTo"], "a number", (value) => (typeof value === "number" ? value : null));
   const within = fields["within"] === undefined ? null : readDigest(fields["within"], reader);
+  const origin =
+    fields["origin"] === undefined ? null : reader.text(fields["origin"], ["base"] satisfies Origin[]);
   if (
+    origin === undefined ||
     rule === undefined ||
     subject === undefined ||
     object === undefined ||
@@ -68,7 +73,8 @@ function readWaiver(item: Field, rules: readonly string[], reader: DocumentReade
     within === undefined
   )
     return null;
-  return { rule, subject, object, reason, owner, expires, upTo, within, place: placeOf(item) };
+  const inherited = origin !== null;
+  return { rule, subject, object, reason, owner, expires, upTo, within, inherited, place: placeOf(item) };
 }
 
 function readDate(field: Field | undefined, reader: DocumentReader): string | undefined {
@@ -104,6 +110,7 @@ export function covers(waiver: Waiver, finding: Finding): boolean {
     matchesPattern(waiver.subject, finding.subject) &&
     matchesPattern(waiver.object, finding.object) &&
     (waiver.within === null || finding.scopes?.includes(waiver.within) === true) &&
+    (!waiver.inherited || finding.origin === "base") &&
     (waiver.upTo === null || (finding.amount ?? 0) <= waiver.upTo)
   );
 }

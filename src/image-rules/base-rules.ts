@@ -16,11 +16,11 @@ function ofBases(image: CheckedImage, judge: (name: string | null) => string | n
   if (bases.length === 0)
     return image.build.dockerfile !== null || steps.length === 0
       ? []
-      : [violation(image, "base", UNKNOWN_BASE)];
+      : [violation(image, "base", UNKNOWN_BASE, "image")];
   return bases.flatMap(({ name, place }) => {
     const message = judge(name);
     if (message === null) return [];
-    const found = violation(image, name ?? "a base that depends on a build argument", message);
+    const found = violation(image, name ?? "a base that depends on a build argument", message, "image");
     return [place === null ? found : { ...found, places: [place, ...found.places.slice(1)] }];
   });
 }
@@ -38,7 +38,29 @@ const isFloating = (name: string): boolean => {
   return tag === undefined || tag === "latest";
 };
 
+/** Asked whenever a base is given. */
+export const BASE_FITS: ImageRule = {
+  id: "base-fits",
+  title: "The base image that was given is the one that the image was built on",
+  rationale:
+    "What is the base's and what is the image's own is told by layers that both have. Of another image, or another version of the same, nothing can be told: all findings then count as the image's own.",
+  remediation:
+    "Give the very image that was built on, by its digest; or build again on the one that was given. An image that was squashed has no layers of its base.",
+  references: [ociAnnotations],
+  options: {},
+  check: (image) => {
+    const { given } = image.base;
+    if (given === null || given.fits) return [];
+    const common =
+      given.shared === 0
+        ? "none of its layers is in it"
+        : `of its ${given.layers} layers only the lowest ${given.shared} are in it`;
+    return [violation(image, "base", `the image was not built on ${given.path}: ${common}`, "image")];
+  },
+};
+
 export const BASE_RULES: readonly ImageRule[] = [
+  BASE_FITS,
   defineRule<CheckedImage, typeof ALLOW>({
     id: "pinned-base",
     title: "Every base image is named by its digest",
@@ -101,11 +123,14 @@ export const BASE_RULES: readonly ImageRule[] = [
     check: (image, { days }) => {
       const created = Date.parse(image.config?.created ?? "");
       if (Number.isNaN(created) || created <= DAY)
-        return [violation(image, "created", "the image does not say when it was built")];
+        return [violation(image, "created", "the image does not say when it was built", "image")];
       const age = Math.floor((Date.parse(`${image.today}T00:00:00Z`) - created) / DAY);
       if (age <= days) return [];
       return [
-        { ...violation(image, "created", `the image is ${age} days old, more than ${days}`), amount: age },
+        {
+          ...violation(image, "created", `the image is ${age} days old, more than ${days}`, "image"),
+          amount: age,
+        },
       ];
     },
   }),
@@ -120,7 +145,7 @@ export const BASE_RULES: readonly ImageRule[] = [
     check: (image) =>
       image.names
         .filter((name) => name === "latest" || (/[/:]/.test(name) && isFloating(name)))
-        .map((name) => violation(image, name, `the image is called ${name}`)),
+        .map((name) => violation(image, name, `the image is called ${name}`, "image")),
   }),
   defineRule<CheckedImage, { required: { type: "words"; about: string; default: readonly string[] } }>({
     id: "labels",

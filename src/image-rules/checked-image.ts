@@ -6,7 +6,9 @@ import { chainOf, type Dockerfile, type Instruction, type Keyword } from "../doc
 import { readStep } from "../dockerfile/history.ts";
 import { type Origin, type Trace, traceHistory } from "../dockerfile/trace.ts";
 import type { Place } from "../gate/rule.ts";
+import { referenceOf } from "../image/base.ts";
 import type { ImageFacts } from "../image/facts/facts.ts";
+import type { HistoryLine } from "../image/formats/config.ts";
 import type { StructureFailure } from "../structure-test/structure-test.ts";
 
 /** One step of a build: a line of the history, or an instruction of a stage that left none. */
@@ -42,12 +44,16 @@ export interface Build {
   readonly traced: { readonly of: number; readonly found: number } | null;
   /** The FROM line of the stage that was built. */
   readonly stage: Place | null;
+  /** The FROM line that names the base image. */
+  readonly from: Place | null;
   /** Index of the history line of each layer. */
   readonly lineOfLayer: readonly (number | null)[];
 }
 
 export interface CheckedImage extends ImageFacts {
   readonly build: Build;
+  /** The image that it was built on, alone; null unless one was given and its layers are the lowest ones. */
+  readonly below: CheckedImage | null;
   /** Structure tests that it does not pass; empty without such tests. */
   readonly structure: readonly StructureFailure[];
   /** YYYY-MM-DD. */
@@ -65,8 +71,9 @@ export function toChecked(
   from: BuiltFrom | null,
   today: string,
   structure: readonly StructureFailure[] = [],
+  below: CheckedImage | null = null,
 ): CheckedImage {
-  return { ...facts, build: buildOf(facts, from), structure, today };
+  return { ...facts, build: buildOf(facts, from, below), below, structure, today };
 }
 
 /** The stage that a build makes without or with --target; null: there is none of that name or number. */
@@ -77,7 +84,7 @@ export function stageOf({ stages }: Dockerfile, target: string | null): number |
   return /^\d{1,4}$/.test(target) && Number(target) < stages.length ? Number(target) : null;
 }
 
-function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
+function buildOf(facts: ImageFacts, from: BuiltFrom | null, below: CheckedImage | null): Build {
   const history = facts.config?.history ?? [];
   const lineOfLayer = linesOfLayers(facts);
   const layerOfLine = new Map(lineOfLayer.flatMap((line, layer) => (line === null ? [] : [[line, layer]])));
@@ -89,7 +96,13 @@ function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
           from.stage,
           history.map(({ createdBy }) => createdBy),
         );
+  const inherited = below === null ? 0 : linesOfBase(history, below);
+  const fromLine = trace?.chain[0]?.place ?? null;
   const steps = history.map(({ createdBy }, index): BuildStep => {
+    const layer = layerOfLine.get(index) ?? null;
+    // Layers prove what words in a history can only suggest.
+    if (index < inherited || (layer !== null && layer < (below?.layers.length ?? 0)))
+      return { ...readStep(createdBy), flags: [], origin: "base", place: fromLine, layer };
     const traced = trace?.lines[index];
     const { keyword, text, script } = traced?.step ?? readStep(createdBy);
     return {
@@ -99,7 +112,7 @@ function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
       flags: traced?.instruction?.flags ?? [],
       origin: traced?.origin ?? "unknown",
       place: traced?.place ?? null,
-      layer: layerOfLine.get(index) ?? null,
+      layer,
     };
   });
   return {
@@ -108,8 +121,15 @@ function buildOf(facts: ImageFacts, from: BuiltFrom | null): Build {
     dockerfile: from?.dockerfile.file ?? null,
     traced: trace === null ? null : { of: trace.instructions.length, found: trace.found },
     stage: trace?.stage.place ?? null,
+    from: fromLine,
     lineOfLayer,
   };
+}
+
+/** How many of the first lines are the base's: all of its, if they are word for word the first ones. */
+function linesOfBase(history: readonly HistoryLine[], { config }: CheckedImage): number {
+  const lines = config?.history ?? [];
+  return lines.every(({ createdBy }, index) => createdBy === history[index]?.createdBy) ? lines.length : 0;
 }
 
 /**
@@ -165,12 +185,9 @@ function basesOf({ dockerfile }: BuiltFrom): readonly Base[] {
 }
 
 /** What the OCI image specification (annotations) has for the image that this one was made from. */
-function annotatedBase({ annotations, config }: ImageFacts): readonly Base[] {
-  const of = (key: string): string | undefined => annotations[key] ?? config?.labels[key];
-  const name = of("org.opencontainers.image.base.name");
-  const digest = of("org.opencontainers.image.base.digest");
-  if (name === undefined || name === "") return [];
-  return [{ name: name.includes("@") || digest === undefined ? name : `${name}@${digest}`, place: null }];
+function annotatedBase({ base }: ImageFacts): readonly Base[] {
+  const name = base.declared === null ? null : referenceOf(base.declared);
+  return name === null ? [] : [{ name, place: null }];
 }
 
 /** Which part of an image a finding is about. */
@@ -179,12 +196,19 @@ export type About =
   | { readonly step: BuildStep }
   /** The last instruction of its kind decides. */
   | { readonly keyword: Keyword }
-  /** The whole. */
+  /** The image as such, whatever is in it: its name, its age. */
+  | "image"
+  /** Its content as a whole. */
   | null;
+
+/** Whether a layer is one of the base's: by proof, or as far as the Dockerfile tells. */
+export function isOfBase(image: CheckedImage, layer: number): boolean {
+  return layer < (image.below?.layers.length ?? 0) || stepAbout(image, { layer })?.origin === "base";
+}
 
 /** The step that a finding is about. */
 export function stepAbout({ build }: CheckedImage, about: About): BuildStep | null {
-  if (about === null) return null;
+  if (about === null || about === "image") return null;
   if ("step" in about) return about.step;
   if ("layer" in about) {
     const line = build.lineOfLayer[about.layer];
@@ -205,7 +229,8 @@ export function placesOf(image: CheckedImage, about: About): readonly Place[] {
   if (build.dockerfile === null) return [whole];
   const step = stepAbout(image, about);
   // An instruction that is missing is missing in the stage that was built.
-  const isAbsent = about === null || ("keyword" in about && step === null);
-  const place = step?.place ?? (isAbsent ? build.stage : null);
+  const isAbsent = about === null || about === "image" || ("keyword" in about && step === null);
+  const fromBase = about !== null && about !== "image" && "layer" in about && isOfBase(image, about.layer);
+  const place = step?.place ?? (isAbsent ? build.stage : fromBase ? build.from : null);
   return [place ?? { file: build.dockerfile, line: 0, column: 0 }, whole];
 }

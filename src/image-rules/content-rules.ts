@@ -72,7 +72,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
     check: (image, { limit }) => {
       const { starts, unreached, unreachedPackages, unknown } = image.reach;
       if (starts.length === 0)
-        return [violation(image, "entry point", "there is no entry point to begin with")];
+        return [violation(image, "entry point", "there is no entry point to begin with", "image")];
       if (unreached.bytes <= limit) return [];
       const packages =
         unreachedPackages.length === 0
@@ -83,7 +83,8 @@ export const CONTENT_RULES: readonly ImageRule[] = [
           ? ""
           : `; ${plural(unknown.length, "reached program")} may reach more than can be seen`;
       const what = `${plural(unreached.files, "program or library", "programs and libraries")} (${humanSize(unreached.bytes)}) that nothing reaches${packages}${doubt}`;
-      return [{ ...violation(image, "unreached", what), amount: unreached.bytes }];
+      // What is reached is for the image's own command to say.
+      return [{ ...violation(image, "unreached", what, "image"), amount: unreached.bytes }];
     },
   }),
   defineRule<CheckedImage, { limit: { type: "integer"; about: string; default: number } }>({

@@ -75,10 +75,14 @@ export function scoreOf(image: ImageFacts): number {
 }
 
 /** One line for a report. */
-export function describeVerdict({ grade, missed }: Verdict, score: number): string {
+export function describeVerdict(
+  { grade, missed }: Verdict,
+  { score, base }: { readonly score: number; readonly base: number | null },
+): string {
   const held = `grade ${grade ?? "none"}`;
   const why = missed === null ? "" : `, not ${missed.grade} for ${listed(missed.rules)}`;
-  return `exposure ${score.toFixed(1)} of 10, ${held}${why}`;
+  const below = base === null ? "" : ` (its base alone ${base.toFixed(1)})`;
+  return `exposure ${score.toFixed(1)} of 10${below}, ${held}${why}`;
 }
 
 const SHOWN = 4;

@@ -1,10 +1,17 @@
 /** Rules over the facts of an image. Most ask for one kind of exposure; what a policy allows is named by pattern. */
 import type { Keyword } from "../dockerfile/dockerfile.ts";
 import { matchesPattern } from "../gate/paths.ts";
-import { defineRule, type Rule, type RuleText, type Violation } from "../gate/rule.ts";
+import { defineRule, type Origin, type Rule, type RuleText, type Violation } from "../gate/rule.ts";
 import { type Exposure, type ExposureKind, exposuresOf } from "../image/diff/exposures.ts";
 import { showStep } from "../image/facts/secrets.ts";
-import { type About, type BuildStep, type CheckedImage, placesOf, stepAbout } from "./checked-image.ts";
+import {
+  type About,
+  type BuildStep,
+  type CheckedImage,
+  isOfBase,
+  placesOf,
+  stepAbout,
+} from "./checked-image.ts";
 
 export type ImageRule = Rule<CheckedImage>;
 
@@ -15,9 +22,12 @@ export function violation(
   message: string,
   about: About = null,
 ): Violation {
-  const from = about !== null && "layer" in about ? whence(image, about.layer) : "";
+  const layer = layerAbout(about);
+  const from = layer === null ? "" : whence(image, layer);
+  const origin = originAbout(image, about);
   return {
     object,
+    ...(origin === null ? {} : { origin }),
     message: `${message}${from}`,
     places: placesOf(image, about),
     scopes: scopesOf(image, about),
@@ -28,8 +38,19 @@ function whence(image: CheckedImage, layer: number): string {
   const step = stepAbout(image, { layer });
   const createdBy = image.layers[layer]?.createdBy ?? "";
   const made = step !== null || createdBy === "" ? createdBy : "made by several steps";
-  const base = step?.origin === "base" ? " of the base image" : "";
+  const base = isOfBase(image, layer) ? " of the base image" : "";
   return `, from layer ${layer + 1}${base}${made === "" ? "" : ` (${shorten(showStep(made))})`}`;
+}
+
+const layerAbout = (about: About): number | null =>
+  about !== null && about !== "image" && "layer" in about ? about.layer : null;
+
+/** Whose it can be; null where only a comparison with the base tells, see inherited.ts. */
+function originAbout(image: CheckedImage, about: About): Origin | null {
+  if (image.below === null || about === null) return null;
+  if (about === "image" || "keyword" in about) return "own";
+  if ("step" in about) return about.step.origin === "base" ? "base" : "own";
+  return about.layer < image.below.layers.length ? "base" : "own";
 }
 
 /** What a waiver may be limited to: the image, and the layer as stored or unpacked. */
@@ -43,8 +64,7 @@ function scopesOf(image: CheckedImage, about: About): readonly string[] {
 }
 
 function stepLayer(image: CheckedImage, about: About): number | null {
-  if (about !== null && "layer" in about) return about.layer;
-  return stepAbout(image, about)?.layer ?? null;
+  return layerAbout(about) ?? stepAbout(image, about)?.layer ?? null;
 }
 
 export const shorten = (line: string): string => {

@@ -9,6 +9,7 @@ import type { About, CheckedImage } from "./checked-image.ts";
 import { CONTENT_RULES } from "./content-rules.ts";
 import { EVIDENCE_RULES } from "./evidence.ts";
 import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
+import { withOrigin } from "./inherited.ts";
 import { cis, dockle, man } from "./references.ts";
 import { STRUCTURE_RULES } from "./structure-rules.ts";
 
@@ -40,6 +41,16 @@ function placeOfSecret({ build }: CheckedImage, { where, subject, line, layer }:
       ? build.steps[line - 1]
       : build.steps.findLast((one) => one.keyword === keyword && one.text.includes(subject));
   return step === undefined ? { keyword } : { step };
+}
+
+/** A variable or label whose value is not the base's is the image's own, whatever line of the history has its name. */
+function isSetAnew({ config, below }: CheckedImage, { where, subject }: Secret): boolean {
+  if (below === null) return false;
+  if (where === "label") return config?.labels[subject] !== below.config?.labels[subject];
+  if (where !== "environment") return false;
+  const of = (env: readonly string[] = []): string =>
+    JSON.stringify(env.filter((one) => one.split("=", 1)[0] === subject));
+  return of(config?.env) !== of(below.config?.env);
 }
 
 const RULES: readonly ImageRule[] = [
@@ -148,7 +159,8 @@ const RULES: readonly ImageRule[] = [
       image.secrets.flatMap((secret) => {
         const object = `${secret.kind} in ${secret.where} ${secret.subject}`;
         if (isAllowed(allow, object)) return [];
-        return [violation(image, object, `there is a secret: ${object}`, placeOfSecret(image, secret))];
+        const found = violation(image, object, `there is a secret: ${object}`, placeOfSecret(image, secret));
+        return [isSetAnew(image, secret) ? { ...found, origin: "own" as const } : found];
       }),
   }),
   forbids(
@@ -336,13 +348,15 @@ const RULES: readonly ImageRule[] = [
     check: (facts, { kinds }) =>
       facts.leftovers
         .filter(({ kind, bytes }) => kinds.includes(kind) && bytes > 0)
-        .map(({ kind, files, bytes, examples }) => ({
+        .map(({ kind, files, bytes, examples, layer }) => ({
           ...violation(
             facts,
             kind,
             `${kind}: ${humanSize(bytes)} in ${plural(files, "file")}, such as /${examples[0] ?? ""}`,
           ),
           amount: bytes,
+          // One own file among a thousand of the base's makes them the image's.
+          ...(facts.below === null || layer < facts.below.layers.length ? {} : { origin: "own" as const }),
         })),
   }),
   defineRule<CheckedImage, { limit: { type: "size"; about: string; default: number } }>({
@@ -408,5 +422,5 @@ const RULES: readonly ImageRule[] = [
 
 export const IMAGE_RULES: Registry<CheckedImage> = {
   kind: "image",
-  rules: [...RULES, ...CONTENT_RULES, ...BASE_RULES, ...BUILD_RULES, ...STRUCTURE_RULES],
+  rules: [...RULES, ...CONTENT_RULES, ...BASE_RULES, ...BUILD_RULES, ...STRUCTURE_RULES].map(withOrigin),
 };

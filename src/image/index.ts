@@ -4,6 +4,7 @@
  *     import { inspectImage } from "sandbox-runner/image";
  *     const facts = await inspectImage({ path: "app.tar", platform: null, tag: null });
  */
+export { type BaseFacts, type GivenBase, readBase } from "./base.ts";
 export { type Change, type Comparison, compareImages } from "./diff/compare.ts";
 export { type Exposure, exposuresOf } from "./diff/exposures.ts";
 export { type ImageFacts } from "./facts/facts.ts";

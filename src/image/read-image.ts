@@ -2,29 +2,25 @@
  * Path → image in memory: what it is stored in, its documents verified, its layers streamed and put on top of each other. Nothing is
  * written to disk, nothing of the image is run, no network is used. Whatever does not fit ends the reading: there is no partial result.
  */
-import { constants, existsSync } from "node:fs";
-import { type FileHandle, lstat, open } from "node:fs/promises";
-import { join } from "node:path";
 import type { Checked } from "../problems.ts";
+import { type Fit, fitBase, type GivenBase } from "./base.ts";
 import { Budget } from "./budget.ts";
-import { openArchive } from "./formats/archive.ts";
 import { historyOfLayers } from "./formats/config.ts";
 import { type Compression, decompress, sniffCompression } from "./formats/decompress.ts";
 import { formatDigest, verified } from "./formats/digest.ts";
-import { checkAgreement, readDocker, readSaved } from "./formats/docker.ts";
-import { layoutDirectory } from "./formats/layout-directory.ts";
-import { readLayout } from "./formats/oci.ts";
-import type { Choice, ImageKind, ImageSource, LayerSource } from "./formats/source.ts";
+import type { ImageKind, ImageSource, LayerSource } from "./formats/source.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { type ImageName, withSource } from "./open-image.ts";
 import { atAsync, malformed, Refusal } from "./refusal.ts";
 import { TarReader } from "./tar/reader.ts";
 import { type Anomaly, applyLayer, emptyTree, type ImageTree } from "./tree/apply.ts";
 import { gather, type LayerEntry } from "./tree/layer.ts";
 import { readRootDirectory } from "./tree/root-directory.ts";
 
-export interface ImageRequest extends Choice {
-  readonly path: string;
+export interface ImageRequest extends ImageName {
   readonly limits?: Partial<Limits>;
+  /** The image that it was built on: what of it is that image's is told apart. */
+  readonly base?: GivenBase | null;
   /** Paths without a leading "/" whose bytes are kept as well. */
   readonly keep?: ReadonlySet<string>;
   /** Called while layers are read: bytes unpacked so far. */
@@ -51,6 +47,15 @@ export interface Image extends ImageTree {
   /** Null for a root directory. */
   readonly source: ImageSource | null;
   readonly layers: readonly LayerFacts[];
+  /** Null when no base was given. */
+  readonly base: FittedBase | null;
+}
+
+/** A base that was given, beside the image. */
+export interface FittedBase extends Fit {
+  readonly given: GivenBase;
+  /** The base alone, from the layers that both have; null when it does not fit. */
+  readonly image: Image | null;
 }
 
 /** Reads all of it. Problems are of the kinds `image-*`; never throws for what the image is. */
@@ -66,88 +71,9 @@ export async function readImage(request: ImageRequest): Promise<Checked<Image>> 
 
 async function read(request: ImageRequest, budget: Budget): Promise<Image> {
   const { path } = request;
-  const status = await lookAt(path);
-  if (status === "directory") {
-    const has = async (name: string): Promise<boolean> =>
-      (await lstat(join(path, name)).catch(() => null))?.isFile() === true;
-    if (!((await has("oci-layout")) && (await has("index.json")))) return readDirectory(path, budget);
-    const source = await readLayout(layoutDirectory(path), "oci-layout", request, budget);
-    return await readLayers(path, source, request, budget);
-  }
-  const handle = await openImage(path);
-  try {
-    const source = await openSource(path, handle, request, budget);
-    return await readLayers(path, source, request, budget);
-  } finally {
-    await handle.close();
-  }
-}
-
-async function lookAt(path: string): Promise<"directory" | "file"> {
-  const handle = await openImage(path);
-  try {
-    const status = await handle.stat();
-    if (status.isDirectory()) return "directory";
-    if (status.isFile()) return "file";
-  } finally {
-    await handle.close();
-  }
-  throw new Refusal(
-    "image-not-found",
-    "it is neither a file nor a directory",
-    "give a directory or an archive",
+  return await withSource(request, budget, (source) =>
+    source === null ? readDirectory(request, budget) : readLayers(path, source, request, budget),
   );
-}
-
-async function openImage(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw new Refusal(
-      "image-not-found",
-      code === "ENOENT" ? "there is no such file or directory" : `it cannot be opened (${code})`,
-      withoutWords(path) ??
-        "images are read from disk, not from a registry or a daemon: skopeo copy docker://NAME oci:DIR, or docker save NAME -o FILE",
-      error,
-    );
-  }
-}
-
-/** What to say instead of DIR:TAG and TRANSPORT:FILE:TAG, as other tools name images; null unless that is what was meant. */
-function withoutWords(name: string): string | null {
-  const bare = name.replace(/^(?:oci|oci-archive|docker-archive|dir):/, "");
-  const [, path = "", tag = ""] = /^(.+):([^/:]+)$/.exec(bare) ?? [];
-  if (bare !== name && existsSync(bare)) return `formats are recognised: give ${bare}`;
-  return path !== "" && existsSync(path) ? `tags are an option: give ${path} --tag ${tag}` : null;
-}
-
-async function openSource(
-  path: string,
-  handle: FileHandle,
-  request: ImageRequest,
-  budget: Budget,
-): Promise<ImageSource> {
-  const { size } = await handle.stat();
-  const archive = await openArchive(path, handle, size, budget);
-  const saved = archive.has("manifest.json") ? await readSaved(archive, budget) : null;
-  if (archive.has("oci-layout") && archive.has("index.json")) {
-    const layout = await readLayout(archive, "oci-archive", request, budget);
-    if (saved !== null) await checkAgreement(archive, saved, layout, request, budget);
-    return layout;
-  }
-  if (saved !== null) return await readDocker(archive, saved, request, budget);
-  const layer: LayerSource = { digest: null, diffId: null, size, mediaType: null, stored: archive.stored };
-  return {
-    kind: "rootfs-archive",
-    names: [],
-    manifestDigest: null,
-    configDigest: null,
-    annotations: {},
-    config: null,
-    layers: [layer],
-    randomAccess: true,
-  };
 }
 
 interface LayerRead {
@@ -167,6 +93,10 @@ async function readLayers(
 ): Promise<Image> {
   const image = emptyTree();
   const facts: LayerFacts[] = [];
+  const given = request.base ?? null;
+  const fit = given === null ? null : fitBase(given, source.config?.diffIds ?? []);
+  // The base's tree grows from the same entries: what is compared with it later cannot be another image.
+  const below = emptyTree();
   const history = source.config === null ? [] : historyOfLayers(source.config);
   const bare = source.kind === "rootfs-archive";
   const started = new Map<number, Promise<LayerRead>>();
@@ -187,12 +117,20 @@ async function readLayers(
     const layer = await (started.get(index) as Promise<LayerRead>);
     started.delete(index);
     start(index + atOnce);
-    if (bare) applyLayer(image, index, layer.entries, false);
-    else await atAsync(`layer ${index + 1}`, async () => applyLayer(image, index, layer.entries, true));
-    if (layer.hasTrailingData) image.anomalies.push(trailing(index));
+    for (const one of fit?.fits === true && index < fit.shared ? [image, below] : [image]) {
+      if (bare) applyLayer(one, index, layer.entries, false);
+      else await atAsync(`layer ${index + 1}`, async () => applyLayer(one, index, layer.entries, true));
+      if (layer.hasTrailingData) one.anomalies.push(trailing(index));
+    }
     facts.push(layer.facts);
   }
-  return { ...image, path, kind: source.kind, source, layers: facts };
+  const base = given === null || fit === null ? null : { given, ...fit, image: null };
+  const whole: Image = { ...image, path, kind: source.kind, source, layers: facts, base };
+  if (base === null || !base.fits) return whole;
+  const { path: at, source: documents } = base.given;
+  const layers = facts.slice(0, base.shared);
+  const alone = { ...below, path: at, kind: documents.kind, source: documents, layers, base: null };
+  return { ...whole, base: { ...base, image: alone } };
 }
 
 const trailing = (layer: number): Anomaly => ({ layer, path: "", what: "data-after-end" });
@@ -251,7 +189,7 @@ async function blameDamage({ digest, size, stored }: LayerSource, error: unknown
   for await (const _ of verified(stored(), digest, size, "the stored layer")) void _;
 }
 
-function readDirectory(path: string, budget: Budget): Image {
+function readDirectory({ path, base: given = null }: ImageRequest, budget: Budget): Image {
   const { handler, entries } = gather(budget);
   readRootDirectory(path, handler, budget);
   const image = emptyTree();
@@ -267,5 +205,6 @@ function readDirectory(path: string, budget: Budget): Image {
     entries: entries.length,
     createdBy: null,
   };
-  return { ...image, path, kind: "rootfs-directory", source: null, layers: [facts] };
+  const base = given === null ? null : { given, ...fitBase(given, []), image: null };
+  return { ...image, path, kind: "rootfs-directory", source: null, layers: [facts], base };
 }

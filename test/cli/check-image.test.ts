@@ -56,6 +56,10 @@ const check = (...args: readonly string[]) =>
   sandbox(["check", "image", "--platform", "linux/amd64", "--today", "2026-01-02", ...args], { cwd });
 const WITH = ["app.tar", "--policy", "cis-docker-4", "--dockerfile", "Dockerfile"];
 
+interface Result {
+  readonly ruleId: string;
+}
+
 interface Sarif {
   readonly runs: readonly {
     readonly results: readonly {
@@ -69,6 +73,42 @@ interface Sarif {
     }[];
   }[];
 }
+
+describe("--base", () => {
+  const base = (): ImageSpec => {
+    const { layers, top, config } = spec("none\n");
+    const history = [top?.["history"]].flat().slice(0, 2);
+    return { layers: layers.slice(0, 1), config: config ?? {}, top: { ...top, history } };
+  };
+
+  it("puts what the base brought at FROM, says whose it is, and counts it unless it is held apart", async () => {
+    writeFileSync(join(cwd, "base.tar"), dockerArchive(base(), ["debian:12"]));
+    const counted = await check(...WITH, "--base", "base.tar");
+    expect(counted.stdout).toMatch(/^app\.tar: \d+ found \(\d+ of the base image\)\n/);
+    expect(counted.stdout).toContain(
+      "/bin/su is set-user-id (4755 0:0), from layer 1 of the base image (/bin/sh -c #(nop) ADD file:0123 in /)  no-setuid-programs\n          at Dockerfile:3:1",
+    );
+    const apart = await check(...WITH, "--base", "base.tar", "--inherited", "apart", "--format", "sarif");
+    expect(apart.status).toBe(1);
+    const [run] = (JSON.parse(apart.stdout) as { runs: { results: Result[] }[] }).runs;
+    const of = (rule: string) => run?.results.find(({ ruleId }) => ruleId === rule);
+    expect(of("no-setuid-programs")).toMatchObject({
+      properties: { origin: "base" },
+      suppressions: [{ justification: "inherited: the base image has it as well" }],
+    });
+    expect(of("no-secrets")).toMatchObject({ properties: { origin: "own" }, suppressions: [] });
+  });
+
+  it.each<readonly [string, readonly string[], number, RegExp]>([
+    ["nothing to inherit from", ["--inherited", "apart"], 2, /^--inherited: no base is given that something/],
+    ["a tag of no base", ["--base-tag", "1"], 2, /^--base-tag: there is no base whose tag/],
+    ["a base that is not there", ["--base", "none.tar"], 3, /none\.tar: there is no such file/],
+  ])("says that there is %s", async (_name, args, status, message) => {
+    const ended = await check(...WITH, ...args);
+    expect(ended).toMatchObject({ status, stdout: "" });
+    expect(ended.stderr).toMatch(message);
+  });
+});
 
 describe("--dockerfile", () => {
   it("puts SARIF results on the lines that brought what was found", async () => {

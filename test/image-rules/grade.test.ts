@@ -70,10 +70,12 @@ describe("the grade of an image", () => {
 
   test("is a line that people can read", async () => {
     const bare = await image([], "0");
-    expect(describeVerdict(verdict(bare), scoreOf(bare))).toMatch(
+    expect(describeVerdict(verdict(bare), { score: scoreOf(bare), base: null })).toMatch(
       /^exposure \d\.\d of 10, grade base, not runtime for non-root-user, complete-programs$/,
     );
-    expect(describeVerdict({ grade: "static", missed: null }, 0)).toBe("exposure 0.0 of 10, grade static");
+    expect(describeVerdict({ grade: "static", missed: null }, { score: 0, base: null })).toBe(
+      "exposure 0.0 of 10, grade static",
+    );
   });
 });
 

@@ -66,8 +66,9 @@ function ask(
   return [...rule.check(of, { ...defaultsOf(rule.options), ...options })].map(({ object }) => object);
 }
 
-/** Rules that other files try: build-rules.test.ts, and of structure tests test/cli/check-image.test.ts. */
+/** Rules that other files try: build-rules.test.ts, inherited.test.ts, and of structure tests test/cli/check-image.test.ts. */
 const ELSEWHERE = [
+  "base-fits",
   "structure-files",
   "structure-contents",
   "structure-metadata",

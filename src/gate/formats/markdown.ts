@@ -1,6 +1,6 @@
 /** For a comment on a pull request or a job summary: a table for each subject, what is waived folded away. */
 import { type Finding, isNew, type Report } from "../finding.ts";
-import { failureLines, formatPlaceOf, shownPlace, summarise } from "./shared.ts";
+import { countCovered, countFound, failureLines, formatPlaceOf, shownPlace, summarise } from "./shared.ts";
 
 /** Text in a table cell: no markup, no HTML, no new row, no mention of anybody. */
 export function escapeMarkdown(text: string): string {
@@ -26,10 +26,7 @@ export function toMarkdown(report: Report): string {
     const notes = report.subjects.find((candidate) => candidate.subject === subject)?.notes ?? [];
     const counted = findings.filter(isNew);
     const covered = findings.filter((finding) => !isNew(finding));
-    lines.push(
-      `**${escapeMarkdown(subject)}**: ${counted.length === 0 ? "clean" : `${counted.length} found`}`,
-      "",
-    );
+    lines.push(`**${escapeMarkdown(subject)}**: ${counted.length === 0 ? "clean" : countFound(counted)}`, "");
     for (const note of notes) lines.push(escapeMarkdown(note), "");
     if (counted.length > 0)
       lines.push(
@@ -39,7 +36,7 @@ export function toMarkdown(report: Report): string {
         "",
       );
     if (covered.length > 0) {
-      lines.push(`<details><summary>${covered.length} waived or known</summary>`, "");
+      lines.push(`<details><summary>${countCovered(findings)}</summary>`, "");
       lines.push("| rule | finding | why it does not count |", "|---|---|---|");
       for (const finding of covered)
         lines.push(

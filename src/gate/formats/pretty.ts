@@ -1,7 +1,7 @@
 /** For people at a terminal: by subject, worst first, with what to do. */
 import { type Finding, isNew, type Report } from "../finding.ts";
 import type { Level } from "../rule.ts";
-import { failureLines, formatPlaceOf, RULE_PAGES, summarise } from "./shared.ts";
+import { countCovered, countFound, failureLines, formatPlaceOf, RULE_PAGES, summarise } from "./shared.ts";
 
 type Paint = (text: string) => string;
 
@@ -32,9 +32,9 @@ export function toPretty(report: Report, palette: ReportPalette): string {
     if (first !== undefined) lines.push(palette.faint(`          at ${first}`));
     for (const other of others) lines.push(palette.faint(`          from ${other}`));
     if (!isNew(finding)) lines.push(palette.faint(`          ${because}`));
-    else if (!explained.has(rule.id)) {
+    else if (!explained.has(`${rule.id} ${rule.remediation}`)) {
       lines.push(`          ${rule.remediation}`);
-      explained.add(rule.id);
+      explained.add(`${rule.id} ${rule.remediation}`);
     }
   };
   const subjects = [...new Set([...report.subjects, ...report.findings].map(({ subject }) => subject))];
@@ -42,8 +42,8 @@ export function toPretty(report: Report, palette: ReportPalette): string {
     const findings = report.findings.filter((finding) => finding.subject === subject);
     const counted = findings.filter(isNew);
     const covered = findings.length - counted.length;
-    const verdict = counted.length === 0 ? palette.good("clean") : `${counted.length} found`;
-    const rest = covered === 0 ? "" : `, ${covered} waived or known`;
+    const verdict = counted.length === 0 ? palette.good("clean") : countFound(counted);
+    const rest = covered === 0 ? "" : `, ${countCovered(findings)}`;
     lines.push(`${palette.strong(subject)}: ${verdict}${rest}`);
     for (const { notes } of report.subjects.filter((candidate) => candidate.subject === subject))
       for (const note of notes) lines.push(`  ${note}`);

@@ -57,7 +57,7 @@ function toRule({ rule, severity }: ActiveRule): unknown {
 }
 
 function toResult(finding: Finding, report: Report): unknown {
-  const { rule, severity, message, state, because, fingerprint, subject, object } = finding;
+  const { rule, severity, message, state, because, fingerprint, subject, object, origin } = finding;
   const shown = shownPlace(finding, report);
   const others = finding.places.filter((place) => place !== shown);
   return {
@@ -76,6 +76,7 @@ function toResult(finding: Finding, report: Report): unknown {
           })),
         }),
     partialFingerprints: { "sandboxFinding/v1": fingerprint },
+    ...(origin === undefined ? {} : { properties: { origin } }),
     ...(state === "known" ? { baselineState: "unchanged" } : {}),
     // Absent and empty differ: an empty list says that suppressions were looked for (SARIF 2.1.0, 3.27.23).
     suppressions: state === "new" ? [] : [{ kind: "external", status: "accepted", justification: because }],

@@ -1,7 +1,7 @@
 /** What several formats say in the same way. */
 import { plural } from "../../amounts.ts";
 import { formatProblem, type Problem } from "../../problems.ts";
-import { countNew, type Failure, type Finding, type Report } from "../finding.ts";
+import { countInherited, countNew, type Failure, type Finding, isNew, type Report } from "../finding.ts";
 import { isInside } from "../paths.ts";
 import type { Place } from "../rule.ts";
 
@@ -33,6 +33,25 @@ export function summarise(report: Report): string {
     amount(report.failures.length, "subject", " that could not be analysed"),
   ].filter((part) => part !== "");
   return parts.length === 0 ? "clean" : parts.join(", ");
+}
+
+/** "7 found", and whose they are when that is known. */
+export function countFound(findings: readonly Finding[]): string {
+  const inherited = countInherited(findings);
+  const whose = findings.some(({ origin }) => origin !== undefined)
+    ? ` (${inherited} of the base image)`
+    : "";
+  return `${findings.length} found${whose}`;
+}
+
+/** "2 waived or known", "3 inherited": what does not count. */
+export function countCovered(findings: readonly Finding[]): string {
+  const inherited = findings.filter(({ state }) => state === "inherited").length;
+  const others = findings.filter((finding) => !isNew(finding)).length - inherited;
+  return [
+    ...(others === 0 ? [] : [`${others} waived or known`]),
+    ...(inherited === 0 ? [] : [`${inherited} inherited from the base image`]),
+  ].join(", ");
 }
 
 function amount(count: number, word: string, rest = ""): string {

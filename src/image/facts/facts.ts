@@ -1,4 +1,5 @@
 /** Image → everything that rules and reports go by, as plain data. Judges nothing. */
+import { type BaseFacts, declaredBase, splitAt } from "../base.ts";
 import { type Evidence, type EvidenceFacts, judgeEvidence } from "../evidence.ts";
 import type { ImageConfig } from "../formats/config.ts";
 import type { ImageKind } from "../formats/source.ts";
@@ -32,6 +33,8 @@ export interface ImageFacts {
   readonly distribution: Distribution | null;
   readonly layers: readonly (LayerFacts & { readonly visible: number })[];
   readonly size: Size;
+  /** What it was built on. */
+  readonly base: BaseFacts;
   readonly managers: readonly Manager[];
   readonly packages: readonly PackageFacts[];
   readonly elf: ElfFacts;
@@ -81,6 +84,7 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
   const gaps: Gap[] = [...packages.gaps, ...userGaps];
   const reach = findReach(tree, config, packages);
   const visible = visibleByLayer(tree, image.layers.length);
+  const layers = image.layers.map((layer, index) => ({ ...layer, visible: visible[index] ?? 0 }));
   if (image.kind === "rootfs-directory")
     gaps.push({
       path: "",
@@ -96,8 +100,9 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
     annotations: image.source?.annotations ?? {},
     config,
     distribution: distributionOf(tree, gaps),
-    layers: image.layers.map((layer, index) => ({ ...layer, visible: visible[index] ?? 0 })),
+    layers,
     size: sizeOf(image, visible),
+    base: baseOf(image, layers, packages.packages),
     managers: packages.managers,
     packages: packages.packages,
     elf: findElf(tree, packages),
@@ -115,6 +120,32 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
     replaceable: findReplaceable(tree, reach, identityOf(config, users, groups)),
     anomalies: image.anomalies,
     gaps,
+  };
+}
+
+function baseOf(
+  { source, base, shadowed }: Image,
+  layers: ImageFacts["layers"],
+  packages: readonly PackageFacts[],
+): BaseFacts {
+  const declared = declaredBase(source?.annotations ?? {}, source?.config?.labels ?? {});
+  if (base === null) return { declared, given: null, split: null };
+  const { given, shared, fits } = base;
+  const { manifestDigest, indexDigests, names, config } = given.source;
+  const digests = [manifestDigest, ...indexDigests];
+  const digest = declared?.digest ?? null;
+  return {
+    declared,
+    given: {
+      path: given.path,
+      names,
+      digest: manifestDigest,
+      layers: config.diffIds.length,
+      shared,
+      fits,
+      declared: digest === null || manifestDigest === null ? null : digests.includes(digest),
+    },
+    split: fits ? splitAt(shared, layers, packages, shadowed) : null,
   };
 }
 

@@ -22,6 +22,8 @@ export interface Leftover {
   readonly kind: LeftoverKind;
   readonly files: number;
   readonly bytes: number;
+  /** Index of the highest layer that brought one. */
+  readonly layer: number;
   /** The largest ones. */
   readonly examples: readonly string[];
 }
@@ -56,7 +58,7 @@ const PLACES: readonly (readonly [LeftoverKind, RegExp])[] = [
 const EXAMPLES = 5;
 
 export function findLeftovers(tree: Tree): readonly Leftover[] {
-  const found = new Map<LeftoverKind, { path: string; size: number }[]>();
+  const found = new Map<LeftoverKind, { path: string; size: number; layer: number }[]>();
   const counted = new Set<Inode>();
   for (const { path, node } of tree.walk()) {
     if (node.inode.type !== "file" || counted.has(node.inode)) continue;
@@ -65,7 +67,7 @@ export function findLeftovers(tree: Tree): readonly Leftover[] {
     if (kind === undefined) continue;
     const files = found.get(kind) ?? [];
     found.set(kind, files);
-    files.push({ path, size: node.inode.size });
+    files.push({ path, size: node.inode.size, layer: node.inode.layer });
   }
   return PLACES.flatMap(([kind]) => {
     const files = found.get(kind);
@@ -75,6 +77,7 @@ export function findLeftovers(tree: Tree): readonly Leftover[] {
         kind,
         files: files.length,
         bytes: files.reduce((sum, { size }) => sum + size, 0),
+        layer: files.reduce((highest, { layer }) => Math.max(highest, layer), 0),
         examples: files
           .toSorted((a, b) => b.size - a.size)
           .slice(0, EXAMPLES)

@@ -56,6 +56,7 @@ export async function readDocker(
     kind: "docker-archive",
     names: image.tags,
     manifestDigest: null,
+    indexDigests: [],
     configDigest: promised === null ? null : formatDigest(promised),
     annotations: {},
     config,

@@ -61,7 +61,7 @@ export async function readLayout(
     const name = annotations.get(FULL_NAME) ?? annotations.get(REFERENCE);
     return name === undefined ? [] : [name];
   });
-  const manifest = await chooseManifest(container, tagged, choice, budget, 0);
+  const manifest = await chooseManifest(container, tagged, choice, budget, []);
   const { fields } = manifest;
   const configDescriptor = fields.object("config");
   if (configDescriptor === null) throw malformed("the manifest names no configuration");
@@ -76,6 +76,7 @@ export async function readLayout(
     kind,
     names: [...new Set(names)],
     manifestDigest: formatDigest(manifest.digest),
+    indexDigests: manifest.indexes,
     configDigest: formatDigest(configAt.digest),
     annotations: Object.fromEntries(fields.table("annotations")),
     config,
@@ -109,6 +110,8 @@ function byTag(all: readonly Descriptor[], tag: string | null): readonly Descrip
 interface Manifest {
   readonly fields: Fields;
   readonly digest: Digest;
+  /** Of the indexes that were opened on the way to it. */
+  readonly indexes: readonly string[];
 }
 
 /** Opens indexes until one manifest is left. What is an index is told by what it holds, not by its media type. */
@@ -117,9 +120,9 @@ async function chooseManifest(
   offered: readonly Descriptor[],
   choice: Choice,
   budget: Budget,
-  depth: number,
+  above: readonly string[],
 ): Promise<Manifest> {
-  if (depth > MAX_NESTING) throw hostile(`indexes are nested more than ${MAX_NESTING} deep`);
+  if (above.length > MAX_NESTING) throw hostile(`indexes are nested more than ${MAX_NESTING} deep`);
   const candidates = offered.filter(({ isAttestation }) => !isAttestation);
   const distinct = [...new Map(candidates.map((one) => [formatDigest(one.digest), one])).values()];
   if (distinct.length === 0) throw malformed("an index lists no image, only attestations");
@@ -133,9 +136,9 @@ async function chooseManifest(
   // One document that is both would be an image to one reader and a list to another (CVE-2021-41190).
   if (nested !== null && layers !== null)
     throw hostile("a document is manifest and index at once, and readers differ about which one counts");
-  return nested === null
-    ? { fields, digest: chosen.digest }
-    : await chooseManifest(container, fields.objects("manifests").map(descriptor), choice, budget, depth + 1);
+  if (nested === null) return { fields, digest: chosen.digest, indexes: above };
+  const offers = fields.objects("manifests").map(descriptor);
+  return await chooseManifest(container, offers, choice, budget, [...above, formatDigest(chosen.digest)]);
 }
 
 function chooseOne(distinct: readonly Descriptor[], choice: Choice): Descriptor | undefined {

@@ -25,6 +25,8 @@ export interface ImageSource {
   /** Tags or names that lead to it. */
   readonly names: readonly string[];
   readonly manifestDigest: string | null;
+  /** Of the indexes that list its manifest, innermost last. */
+  readonly indexDigests: readonly string[];
   readonly configDigest: string | null;
   readonly annotations: Readonly<Record<string, string>>;
   /** Null for a bare root file system. */
