@@ -61,6 +61,8 @@ export interface Stage {
 export interface Dockerfile {
   readonly file: string;
   readonly stages: readonly Stage[];
+  /** The image that reads the file in place of the builder, when `# syntax=` names one of another registry than Docker's. */
+  readonly frontend: { readonly name: string; readonly place: Place } | null;
 }
 
 /** From the first stage that begins with an image to `stage`: what runs, one after the other. Stages begin with earlier ones only. */

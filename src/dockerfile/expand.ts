@@ -5,7 +5,11 @@
 import type { Expanded } from "./dockerfile.ts";
 
 /** Values of variables; a name that maps to null has a value that is not known. */
-export type Scope = ReadonlyMap<string, string | null>;
+export interface Scope {
+  readonly values: ReadonlyMap<string, string | null>;
+  /** What a name that is not there means: null in a stage, where the base image may have set it. */
+  readonly otherwise: "" | null;
+}
 
 /** Characters; values that are built from each other grow beyond any bound, and a longer one is in no history. */
 const LONGEST = 65_536;
@@ -51,7 +55,7 @@ function variable(
   if (text[at + 1] !== "{") {
     const [name] = NAME.exec(text.slice(at + 1, at + 257)) ?? [];
     if (name === undefined) return null;
-    return { value: scope.has(name) ? (scope.get(name) ?? null) : "", end: at + name.length };
+    return { value: valueOf(name, scope), end: at + name.length };
   }
   const end = text.indexOf("}", at);
   if (end < 0) return { value: null, end: text.length };
@@ -60,8 +64,8 @@ function variable(
   if (name === undefined) return { value: null, end };
   const form = /^(:?[-+])?/.exec(inner.slice(name.length))?.[0] ?? "";
   const word = inner.slice(name.length + form.length);
-  const isSet = scope.has(name);
-  const value = isSet ? (scope.get(name) ?? null) : "";
+  const isSet = scope.values.has(name) || scope.otherwise === null;
+  const value = valueOf(name, scope);
   // Nested variables, and forms such as ${NAME#pattern}, are what only the builder knows.
   if (word.includes("$") || word.includes("{") || (form === "" && word !== "")) return { value: null, end };
   if (form === "") return { value, end };
@@ -69,6 +73,9 @@ function variable(
   const counts = form.startsWith(":") ? value !== "" : isSet;
   return { value: form.endsWith("-") ? (counts ? value : word) : counts ? word : "", end };
 }
+
+const valueOf = (name: string, { values, otherwise }: Scope): string | null =>
+  values.has(name) ? (values.get(name) ?? null) : otherwise;
 
 /** The text, when all of it is known. */
 export const knownText = (parts: Expanded): string | null => (parts.includes(null) ? null : parts.join(""));

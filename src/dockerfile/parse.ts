@@ -8,7 +8,12 @@ import type { Checked, Problem } from "../problems.ts";
 import { MAX_PROBLEMS } from "../profile/report.ts";
 import { type Dockerfile, type Expanded, type Instruction, isKeyword, type Stage } from "./dockerfile.ts";
 import { expand, knownText, type Scope } from "./expand.ts";
-import { type Piece, splitDockerfile } from "./split.ts";
+import { jsonWords, type Piece, splitDockerfile, splitFlags } from "./split.ts";
+
+/** Arguments that a builder sets by itself, for FROM lines and for stages that declare them (Dockerfile reference, "ARG"). */
+const OF_THE_BUILDER = ["BUILD", "TARGET"]
+  .flatMap((of) => ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT"].map((what) => `${of}${what}`))
+  .concat("TARGETSTAGE");
 
 /** Bytes; BuildKit reads no longer ones either. */
 export const LONGEST = 1 << 20;
@@ -30,11 +35,17 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
     );
     return { ok: false, problems };
   }
-  const { escape, pieces, open } = splitDockerfile(text);
-  if (open !== null) report(open, "its heredoc has no end");
+  const { escape, pieces, syntax, mistake } = splitDockerfile(text);
+  if (mistake !== null) report(mistake.line, mistake.message, mistake.hint);
+  if (syntax !== null && !isDockerfileFrontend(syntax.name))
+    report(
+      syntax.line,
+      `the file is for the frontend ${JSON.stringify(syntax.name.slice(0, 200))}, whose language is not known`,
+      "only the language of docker/dockerfile is read: leave --dockerfile out",
+    );
   const stages: { -readonly [K in keyof Stage]: Stage[K] }[] = [];
   /** Arguments before the first FROM: known to FROM lines, and to a stage that declares them again. */
-  const globals = new Map<string, string | null>();
+  const globals = new Map<string, string | null>(OF_THE_BUILDER.map((name) => [name, null]));
   const scopes: Map<string, string | null>[] = [];
   for (const piece of pieces) {
     const { keyword, content } = piece;
@@ -49,12 +60,19 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
       continue;
     }
     if (keyword === "FROM") {
-      const [wanted = "", as = "", name = ""] = content.split(/\s+/).filter((word) => !word.startsWith("--"));
-      const base = knownText(expand(wanted, globals, escape));
+      const [wanted = "", as = "", name = ""] = splitFlags(content, escape).rest.split(/\s+/);
+      const base = knownText(expand(wanted, { values: globals, otherwise: "" }, escape));
       const parent = stages.findIndex((stage) => stage.name !== null && stage.name === base?.toLowerCase());
       scopes.push(new Map(parent < 0 ? [] : scopes[parent]));
+      const called = as.toLowerCase() === "as" && name !== "" ? name.toLowerCase() : null;
+      if (called !== null && stages.some((stage) => stage.name === called))
+        report(
+          place.line,
+          `there is already a stage ${JSON.stringify(called.slice(0, 200))}, and builders differ about which one counts`,
+          "give each stage a name of its own",
+        );
       stages.push({
-        name: as.toLowerCase() === "as" && name !== "" ? name.toLowerCase() : null,
+        name: called,
         base,
         parent: parent < 0 ? null : parent,
         place,
@@ -64,14 +82,29 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
     }
     const stage = stages.at(-1);
     const scope = scopes.at(-1) ?? globals;
-    const instruction = read(piece, keyword, place, scope, escape);
+    const instruction = read(piece, keyword, place, { values: scope, otherwise: null }, escape);
     if (keyword === "ARG" || keyword === "ENV") declare(instruction, scope, globals, escape);
     if (stage !== undefined) stage.instructions = [...stage.instructions, instruction];
     else if (keyword !== "ARG") report(place.line, `${keyword} stands before the first FROM`);
   }
   if (stages.length === 0) report(0, "it has no FROM", "give the Dockerfile that the image was built from");
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, value: { file, stages } };
+  if (problems.length > 0) return { ok: false, problems };
+  const frontend =
+    syntax === null || !isOfAnotherRegistry(syntax.name)
+      ? null
+      : { name: syntax.name, place: { file, line: syntax.line, column: 1 } };
+  return { ok: true, value: { file, stages, frontend } };
 }
+
+/** Of any registry: mirrors are common. */
+const isDockerfileFrontend = (name: string): boolean =>
+  /^(?:[^@]*\/)?docker\/dockerfile(?:-upstream)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$/.test(name);
+
+/** The part before the first slash is a host when it has a dot or a port (distribution/reference). */
+const isOfAnotherRegistry = (name: string): boolean => {
+  const [host = ""] = name.split("/");
+  return (/[.:]/.test(host) || host === "localhost") && host !== "docker.io";
+};
 
 function decode(bytes: Uint8Array): string | null {
   if (bytes.length > LONGEST) return null;
@@ -90,7 +123,7 @@ function read(
   scope: Scope,
   escape: string,
 ): Instruction {
-  const { flags, rest } = splitFlags(content);
+  const { flags, rest } = splitFlags(content, escape);
   const words = jsonWords(rest);
   const [only, another] = heredocs;
   const isAlone = only !== undefined && another === undefined && /^\S+$/.test(rest);
@@ -103,29 +136,6 @@ function read(
     expected: expectedOf(keyword, rest, heredocs, words, scope, escape),
     place,
   };
-}
-
-/** Leading `--name=value` words. */
-function splitFlags(content: string): { readonly flags: readonly string[]; readonly rest: string } {
-  const flags: string[] = [];
-  const flag = /\s*(--[a-z]\S*)/y;
-  let at = 0;
-  for (let found = flag.exec(content); found !== null; found = flag.exec(content)) {
-    flags.push(found[1] ?? "");
-    at = flag.lastIndex;
-  }
-  return { flags, rest: content.slice(at).trimStart() };
-}
-
-function jsonWords(text: string): readonly string[] | null {
-  if (!text.startsWith("[")) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) && value.every((word) => typeof word === "string") ? value : null;
-  } catch {
-    // Not JSON is the shell form (Dockerfile reference): "[" is a command.
-    return null;
-  }
 }
 
 /** What the arguments become; only some instructions expand variables, and RUN, CMD and ENTRYPOINT never. */
@@ -177,9 +187,10 @@ function declare(
   escape: string,
 ): void {
   for (const { name, value } of assignments(text)) {
-    if (keyword === "ENV") scope.set(name, knownText(expand(value ?? "", scope, escape)));
+    const seen = { values: scope, otherwise: scope === globals ? "" : null } as const;
+    if (keyword === "ENV") scope.set(name, knownText(expand(value ?? "", seen, escape)));
     else if (value === null) scope.set(name, globals.get(name) ?? null);
-    else scope.set(name, knownText(expand(value, scope, escape)));
+    else scope.set(name, knownText(expand(value, seen, escape)));
   }
 }
 

@@ -38,8 +38,10 @@ export interface Trace {
   readonly chain: readonly Stage[];
 }
 
-/** More than any build has; the table of pairs stays below 2²² cells. */
-const MOST = 2048;
+/** More than any build has; the table of pairs stays below 2²⁰ cells. */
+const MOST = 1024;
+/** Characters of a line that is compared with a text that has gaps: each pair looks through all of it. */
+const LONGEST_WITH_GAPS = 4096;
 
 /** `history`: the `created_by` lines; `stage`: the stage that was built. */
 export function traceHistory(
@@ -111,9 +113,11 @@ interface Written {
   /** All of which is known. */
   readonly exact: readonly string[];
   /** With gaps. */
-  readonly open: readonly Expanded[];
-  /** The destination, of COPY and ADD. */
+  readonly open: readonly (readonly OpenPart[])[];
+  /** The destination, of COPY and ADD, as a path. */
   readonly last: readonly string[];
+  /** The whole as a path, of WORKDIR. */
+  readonly paths: readonly string[];
   readonly bare: string;
   readonly name: string;
   readonly numbers: string;
@@ -124,12 +128,14 @@ function prepareInstruction({ keyword, expected, heredoc, text, words }: Instruc
   const expanded = texts.filter((parts) => !parts.includes(null)).map((parts) => squeeze(parts.join("")));
   const raw = squeeze(words === null ? text : words.join(" "));
   const known = expanded[0] ?? raw;
+  // buildah writes variables and quotes as they stand in the file.
+  const exact = [...new Set([...expanded, raw, unquote(raw)])];
   return {
     keyword,
-    // buildah writes variables and quotes as they stand in the file.
-    exact: [...new Set([...expanded, raw, unquote(raw)])],
-    open: texts.filter((parts) => parts.includes(null)),
-    last: [known, raw].map((one) => words?.at(-1) ?? one.slice(one.lastIndexOf(" ") + 1)),
+    exact,
+    open: texts.filter((parts) => parts.includes(null)).map(openParts),
+    last: [known, raw].map((one) => cleanPath(words?.at(-1) ?? one.slice(one.lastIndexOf(" ") + 1))),
+    paths: keyword === "WORKDIR" ? exact.map(cleanPath) : [],
     bare: plain(known),
     name: nameOf(text),
     numbers: numbers(known),
@@ -140,6 +146,8 @@ function prepareInstruction({ keyword, expected, heredoc, text, words }: Instruc
 interface Line {
   readonly keyword: Step["keyword"];
   readonly text: string;
+  /** The text as a path. */
+  readonly path: string;
   /** Without flags such as --chown. */
   readonly words: string;
   /** Where the classic builder copied to; null in other builders' words. */
@@ -152,11 +160,13 @@ interface Line {
 
 function prepareStep({ keyword, text: written }: Step): Line {
   const text = squeeze(written);
+  const copiedTo = /^(?:file|dir|multi):\S+ in (.+)$/.exec(text)?.[1];
   return {
     keyword,
     text,
+    path: cleanPath(text),
     words: text.replace(/^(?:--\S+ )+/, ""),
-    copiedTo: /^(?:file|dir|multi):\S+ in (.+)$/.exec(text)?.[1] ?? null,
+    copiedTo: copiedTo === undefined ? null : cleanPath(copiedTo),
     unquoted: unquote(text),
     bare: plain(text),
     name: nameOf(text),
@@ -187,7 +197,9 @@ function agreement(written: Written, line: Line): 0 | 2 | 4 {
     case "USER":
       return matches(written, line.text);
     case "WORKDIR":
-      return matches(written, line.text) || (exact.some((path) => samePath(line.text, path)) ? LIKELY : 0);
+      return (
+        matches(written, line.text) || (written.paths.some((path) => samePath(line.path, path)) ? LIKELY : 0)
+      );
     case "ARG":
       // The value may be another one on the command line of the build.
       return line.name === written.name ? LIKELY : 0;
@@ -221,28 +233,49 @@ function endsInScript(line: string, script: string): boolean {
   return before === "" || /(?:^|\s)-\w*c$/.test(before) || /^\|\d+(?:\s\S+=[^]*)?$/.test(before);
 }
 
-/** A destination as the classic builder writes it: absolute, and resolved against WORKDIR. */
-function samePath(made: string, written: string): boolean {
-  const clean = (path: string): string => path.replace(/^(?:\.\/)+/, "").replaceAll(/\/+$/g, "");
-  const [a, b] = [clean(made.trim()), clean(written)];
-  return a === b || b === "" || b === "." || a.endsWith(`/${b}`);
+/** Without a "./" before it and slashes after it. */
+function cleanPath(path: string): string {
+  let [from, to] = [0, path.length];
+  while (path.startsWith("./", from)) from += 2;
+  while (to > from && path[to - 1] === "/") to--;
+  return path.slice(from, to);
 }
+
+/** A destination as the classic builder writes it: absolute, and resolved against WORKDIR. Both are clean. */
+const samePath = (made: string, written: string): boolean =>
+  made === written ||
+  written === "" ||
+  written === "." ||
+  (made.endsWith(written) && made[made.length - written.length - 1] === "/");
 
 function matches({ exact, open }: Written, line: string): 0 | 2 | 4 {
   if (exact.includes(line)) return EXACT;
-  return open.some((parts) => agree(parts, line)) ? LIKELY : 0;
+  return line.length <= LONGEST_WITH_GAPS && open.some((parts) => agree(parts, line)) ? LIKELY : 0;
 }
 
+/** A known part, blanks squeezed; after an open one anything may stand. */
+interface OpenPart {
+  readonly text: string;
+  readonly isOpen: boolean;
+}
+
+const openParts = (parts: Expanded): readonly OpenPart[] =>
+  parts.map((part) =>
+    part === null ? { text: "", isOpen: true } : { text: squeeze(part), isOpen: /\s$/.test(part) },
+  );
+
 /** Known parts in their order, anything where nothing is known. Linear: each part is looked for once, from where the last one ended. */
-function agree(parts: Expanded, line: string): boolean {
+function agree(parts: readonly OpenPart[], line: string): boolean {
+  // The end first: it is where lines that begin alike differ.
+  const last = parts.at(-1);
+  if (last !== undefined && !last.isOpen && !line.endsWith(last.text)) return false;
   let at = 0;
   let isOpen = false;
   for (const part of parts) {
-    const text = part === null ? "" : squeeze(part);
-    const found = isOpen ? line.indexOf(text, at) : line.startsWith(text, at) ? at : -1;
+    const found = isOpen ? line.indexOf(part.text, at) : line.startsWith(part.text, at) ? at : -1;
     if (found < 0) return false;
-    at = found + text.length;
-    isOpen = part === null || /\s$/.test(part);
+    at = found + part.text.length;
+    isOpen = part.isOpen;
   }
-  return isOpen || at === line.length || line.endsWith(squeeze(parts.at(-1) ?? "\n"));
+  return true;
 }

@@ -169,19 +169,20 @@ function stepOf(instruction: Instruction, origin: BuildStep["origin"]): BuildSte
   return { keyword, text, script, flags, origin, place, layer: null };
 }
 
-/** Images that some stage begins with or copies from; a stage is not an image, and scratch is none. */
+/** Images that some stage begins with or copies from, and one that reads the file; a stage is not an image, and scratch is none. */
 function basesOf({ dockerfile }: BuiltFrom): readonly Base[] {
   const names = new Set(dockerfile.stages.flatMap(({ name }) => name ?? []));
-  return dockerfile.stages.flatMap(({ base, parent, place, instructions }) => [
+  const ofStages = dockerfile.stages.flatMap(({ base, parent, place, instructions }) => [
     ...(parent === null && base !== "scratch" ? [{ name: base, place }] : []),
     ...instructions.flatMap((instruction) =>
       instruction.flags.flatMap((flag) => {
-        const [, source] = /^(?:--from=|--mount=(?:\S*,)?from=)([^,]+)/.exec(flag) ?? [];
+        const [, source] = /^(?:--from=|--mount=(?:.*,)?from=)([^,]+)/i.exec(flag) ?? [];
         if (source === undefined || names.has(source.toLowerCase()) || /^\d+$/.test(source)) return [];
         return [{ name: source.includes("$") ? null : source, place: instruction.place }];
       }),
     ),
   ]);
+  return dockerfile.frontend === null ? ofStages : [dockerfile.frontend, ...ofStages];
 }
 
 /** What the OCI image specification (annotations) has for the image that this one was made from. */

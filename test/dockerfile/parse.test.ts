@@ -44,6 +44,91 @@ describe("a file that is refused", () => {
   });
 });
 
+/** Each would hide `RUN evil`, or show one that no builder runs, from a reader that is not as exact as the builders. */
+describe("what builders read, and nothing else", () => {
+  const runs = (text: string): readonly string[] | string => {
+    const parsed = parse(text);
+    if (!parsed.ok) return parsed.problems.map(({ message }) => message).join();
+    return parsed.value.stages.flatMap(({ instructions }) =>
+      instructions.map((one) => `${one.keyword} ${one.text}`),
+    );
+  };
+  test.for<readonly [string, string, readonly string[] | RegExp]>([
+    [
+      "an escaped quote begins no quote: it hides a heredoc",
+      'RUN a \\" <<E\nRUN b\nE\nUSER x',
+      ['RUN a \\" <<E\nRUN b\nE', "USER x"],
+    ],
+    [
+      "nor ends one: no heredoc begins in it",
+      'RUN a "\\" <<E "\nRUN evil\nRUN b \\\nE',
+      ['RUN a "\\" <<E "', "RUN evil", "RUN b E"],
+    ],
+    [
+      "a quote without an end: there is no heredoc",
+      "RUN a <<E it's\nRUN evil\nRUN b \\\nE",
+      ["RUN a <<E it's", "RUN evil", "RUN b E"],
+    ],
+    [
+      "the JSON form has no heredocs",
+      'RUN [ "a", "b" ]\nRUN --mount=type=cache,target=/x ["c"]',
+      ['RUN [ "a", "b" ]', 'RUN ["c"]'],
+    ],
+    ["a name in parts", "RUN a <<E'O'\\F\nRUN b\nEOF\nUSER x", ["RUN a <<E'O'\\F\nRUN b\nEOF", "USER x"]],
+    ["a name with a hyphen", "RUN <<-A-B\nb\n\tA-B\nUSER x", ["RUN <<-A-B\nb\nA-B", "USER x"]],
+    ["a name with a blank", 'RUN <<"A B"\nb\nA B\nUSER x', ['RUN <<"A B"\nb\nA B', "USER x"]],
+    [
+      "a blank after << is a heredoc for some",
+      "RUN a << E\nRUN evil\nRUN b \\\nE",
+      /differ about whether a heredoc/,
+    ],
+    ["and for none when it has no end", "RUN a $((1 << 2))\nRUN b", ["RUN a $((1 << 2))", "RUN b"]],
+    ["a name that depends on a variable", "RUN a <<$E\nb\n$E", /differ about whether a heredoc/],
+    [
+      "a form of variable that some refuse",
+      "RUN a <<E ${A^^}\nRUN evil\nRUN b \\\nE",
+      /differ about whether a heredoc/,
+    ],
+    ["a no-break space after a backslash", "RUN a \\\u00a0\nRUN evil", ["RUN a \\", "RUN evil"]],
+    ["one before a comment", "RUN a; \\\n\u00a0# b\nevil", ["RUN a; evil"]],
+    [
+      "the escape directive after another with blanks",
+      "# check = skip=all; error=true\n# escape=`\nFROM b\nRUN a \\\nRUN evil",
+      ["RUN a \\", "RUN evil"],
+    ],
+    ["and after blanks", " # escape=`\nFROM b\nRUN a \\\nRUN evil", ["RUN a \\", "RUN evil"]],
+    [
+      "it counts for some after an unknown one",
+      "# made=by hand\n# escape=`\nFROM b\nRUN a \\\nRUN evil",
+      /differ about whether this directive/,
+    ],
+    ["flags with quotes", 'RUN --mount=type=cache,target="/a b" evil', ["RUN evil"]],
+    ["flags end at --", "RUN -- --evil", ["RUN --evil"]],
+    ["many ends of a line", "RUN a \\\r\r\n b\r\r\nUSER x", ["RUN a  b", "USER x"]],
+    [
+      "another language",
+      "# syntax=evil.example/frontend\nFROM a\nRUN b",
+      /for the frontend "evil.example\/frontend"/,
+    ],
+    [
+      "another language after a shebang",
+      "#!/usr/bin/env x\n# syntax=evil/frontend:1\nFROM a",
+      /for the frontend "evil\/frontend:1"/,
+    ],
+    [
+      "a frontend that reads no heredocs",
+      "# syntax=docker/dockerfile:1.2\nFROM a\nRUN <<E\nb\nE",
+      /reads no heredocs/,
+    ],
+    ["one that does", "# syntax=docker/dockerfile:1.20\nFROM a\nRUN <<E\nb\nE", ["RUN <<E\nb\nE"]],
+    ["two stages of one name", "FROM evil AS a\nFROM good AS A\nFROM a", /already a stage "a"/],
+  ])("%s", ([, text, expected]) => {
+    const found = runs(text.includes("FROM") ? text : `FROM a\n${text}`);
+    if (expected instanceof RegExp) expect(found).toMatch(expected);
+    else expect(found).toEqual(expected);
+  });
+});
+
 describe("stages", () => {
   test("know base, parent and name; names of JavaScript's own are names", () => {
     const found = stages(
@@ -81,9 +166,9 @@ describe("another parser", () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 12 }), fc.boolean(), (all, crlf) => {
         const text = ["FROM a", ...all, "WORKDIR /end", ""].join(crlf ? "\r\n" : "\n");
-        const { pieces, open } = splitDockerfile(text);
+        const { pieces, mistake } = splitDockerfile(text);
         // Without an end of a heredoc nobody knows what the rest is.
-        if (open !== null) return;
+        if (mistake !== null) return;
         const theirs = DockerfileParser.parse(text).getInstructions();
         expect(pieces.map((piece) => [piece.keyword, piece.line])).toEqual(
           theirs.map((one) => [one.getKeyword(), one.getRange().start.line + 1]),
@@ -104,6 +189,9 @@ describe("hostile files", () => {
     ["open braces", `FROM a\nENV A=${"${".repeat(LONG / 2)}\n`],
     ["an endless heredoc", `FROM a\nRUN <<E\n${"x\n".repeat(LONG / 2)}`],
     ["one long line in a heredoc", `FROM a\nRUN <<E\n${"x".repeat(LONG)}\nE\n`],
+    ["returns", `FROM a\nRUN ${"\r".repeat(LONG)}x\n`],
+    ["signs of heredocs", `FROM a\n${"RUN << x\n".repeat(LONG / 9)}`],
+    ["open quotes and signs", `FROM a\nRUN ${`"<<E" `.repeat(LONG / 6)}\nE`],
     ["blanks", `FROM a\nRUN ${" ".repeat(LONG)}x\n`],
     ["flags", `FROM a\nCOPY ${"--a ".repeat(LONG / 4)}b c\n`],
     ["brackets", `FROM a\nCMD ${"[".repeat(LONG)}\n`],
@@ -126,6 +214,21 @@ describe("hostile files", () => {
       : null;
     expect(traced?.lines.at(-1)?.place?.line).toBe(4001);
     expect(process.cpuUsage(started).user / 1000).toBeLessThan(4000);
+  });
+
+  const ALIKE = "x".repeat(450);
+  test.for<readonly [string, (index: number) => string, string]>([
+    ["variables", (index) => `ENV A=$B$C${ALIKE}${index}$D`, `ENV A=${"x".repeat(2000)}`],
+    ["destinations", (index) => `COPY ${index} /${ALIKE}`, `COPY file:abc in /${"x".repeat(2000)}`],
+    ["directories", () => `WORKDIR ${"./".repeat(240)}`, `WORKDIR ${"./".repeat(1000)}${"/".repeat(1000)}x`],
+  ])("%s that are long and alike cost no minutes", ([, instruction, line]) => {
+    const parsed = parse(
+      `FROM a\n${Array.from({ length: 2000 }, (_, index) => instruction(index)).join("\n")}\n`,
+    );
+    const started = process.cpuUsage();
+    const history = Array.from({ length: 2000 }, () => line);
+    expect(parsed.ok && traceHistory(parsed.value, 0, history)?.lines).toHaveLength(2000);
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(10);
   });
 
   test("values that grow by doubling are cut off, not expanded", () => {

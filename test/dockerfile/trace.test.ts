@@ -198,3 +198,18 @@ describe("what cannot be known", () => {
     expect(lines("FROM a\nRUN b\n", ["RUN /bin/sh -c a && b # buildkit"])).toEqual(["?"]);
   });
 });
+
+test("a variable of the base image is not known, and is not empty", () => {
+  expect(
+    lines("FROM a\nENV PATH=/app/bin:$PATH\nWORKDIR ${HOME:-/x}/app\n", [
+      "COPY base / # buildkit",
+      "ENV PATH=/app/bin:/usr/local/sbin:/usr/bin",
+      "WORKDIR /root/app",
+    ]),
+  ).toEqual(["base 1", "2", "3"]);
+});
+
+test("arguments that the builder sets are not empty", () => {
+  const parsed = parseDockerfile(Buffer.from("FROM a:$TARGETARCH\nFROM b$UNSET\n"), "Dockerfile");
+  expect(parsed.ok ? parsed.value.stages.map(({ base }) => base) : parsed.problems).toEqual([null, "b"]);
+});
