@@ -53,7 +53,7 @@ describe("what builders read, and nothing else", () => {
       instructions.map((one) => `${one.keyword} ${one.text}`),
     );
   };
-  test.for<readonly [string, string, readonly string[] | RegExp]>([
+  test.for<readonly [string, string, unknown]>([
     [
       "an escaped quote begins no quote: it hides a heredoc",
       'RUN a \\" <<E\nRUN b\nE\nUSER x',
@@ -80,14 +80,18 @@ describe("what builders read, and nothing else", () => {
     [
       "a blank after << is a heredoc for some",
       "RUN a << E\nRUN evil\nRUN b \\\nE",
-      /differ about whether a heredoc/,
+      expect.stringMatching(/differ about whether a heredoc/),
     ],
     ["and for none when it has no end", "RUN a $((1 << 2))\nRUN b", ["RUN a $((1 << 2))", "RUN b"]],
-    ["a name that depends on a variable", "RUN a <<$E\nb\n$E", /differ about whether a heredoc/],
+    [
+      "a name that depends on a variable",
+      "RUN a <<$E\nb\n$E",
+      expect.stringMatching(/differ about whether a heredoc/),
+    ],
     [
       "a form of variable that some refuse",
       "RUN a <<E ${A^^}\nRUN evil\nRUN b \\\nE",
-      /differ about whether a heredoc/,
+      expect.stringMatching(/differ about whether a heredoc/),
     ],
     ["a no-break space after a backslash", "RUN a \\\u00a0\nRUN evil", ["RUN a \\", "RUN evil"]],
     ["one before a comment", "RUN a; \\\n\u00a0# b\nevil", ["RUN a; evil"]],
@@ -100,7 +104,7 @@ describe("what builders read, and nothing else", () => {
     [
       "it counts for some after an unknown one",
       "# made=by hand\n# escape=`\nFROM b\nRUN a \\\nRUN evil",
-      /differ about whether this directive/,
+      expect.stringMatching(/differ about whether this directive/),
     ],
     ["flags with quotes", 'RUN --mount=type=cache,target="/a b" evil', ["RUN evil"]],
     ["flags end at --", "RUN -- --evil", ["RUN --evil"]],
@@ -108,24 +112,27 @@ describe("what builders read, and nothing else", () => {
     [
       "another language",
       "# syntax=evil.example/frontend\nFROM a\nRUN b",
-      /for the frontend "evil.example\/frontend"/,
+      expect.stringMatching(/for the frontend "evil.example\/frontend"/),
     ],
     [
       "another language after a shebang",
       "#!/usr/bin/env x\n# syntax=evil/frontend:1\nFROM a",
-      /for the frontend "evil\/frontend:1"/,
+      expect.stringMatching(/for the frontend "evil\/frontend:1"/),
     ],
     [
       "a frontend that reads no heredocs",
       "# syntax=docker/dockerfile:1.2\nFROM a\nRUN <<E\nb\nE",
-      /reads no heredocs/,
+      expect.stringMatching(/reads no heredocs/),
     ],
     ["one that does", "# syntax=docker/dockerfile:1.20\nFROM a\nRUN <<E\nb\nE", ["RUN <<E\nb\nE"]],
-    ["two stages of one name", "FROM evil AS a\nFROM good AS A\nFROM a", /already a stage "a"/],
+    [
+      "two stages of one name",
+      "FROM evil AS a\nFROM good AS A\nFROM a",
+      expect.stringMatching(/already a stage "a"/),
+    ],
   ])("%s", ([, text, expected]) => {
     const found = runs(text.includes("FROM") ? text : `FROM a\n${text}`);
-    if (expected instanceof RegExp) expect(found).toMatch(expected);
-    else expect(found).toEqual(expected);
+    expect(found).toEqual(expected);
   });
 });
 
