@@ -12,9 +12,40 @@ export interface Command {
 }
 
 /** Words that only stand before a command. */
-const BEFORE = new Set(
-  "if then else elif while until do ! { ( time exec command builtin nohup nice env eval".split(" "),
-);
+const BEFORE = new Set("if then else elif while until do ! { (".split(" "));
+
+interface Wrapper {
+  /** Letters of options that take the next word. */
+  readonly takes: string;
+  /** Words of its own before the command. */
+  readonly operands: number;
+}
+const wrapper = (takes = "", operands = 0): Wrapper => ({ takes, operands });
+/** Programs that start the command that stands after their options. */
+const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map([
+  ["time", wrapper("fo")],
+  ["exec", wrapper("a")],
+  ["command", wrapper()],
+  ["builtin", wrapper()],
+  ["eval", wrapper()],
+  ["nohup", wrapper()],
+  ["nice", wrapper("n")],
+  ["ionice", wrapper("cn")],
+  ["env", wrapper("uCS")],
+  ["timeout", wrapper("sk", 1)],
+  ["stdbuf", wrapper("ioe")],
+  ["setsid", wrapper()],
+  ["xargs", wrapper("aEdILnPs")],
+  ["chroot", wrapper("", 1)],
+  ["fakeroot", wrapper("lsib")],
+  ["eatmydata", wrapper()],
+  ["busybox", wrapper()],
+]);
+const PRIVILEGED: ReadonlyMap<string, Wrapper> = new Map([
+  ["sudo", wrapper("ugpCrtUDRTh")],
+  ["doas", wrapper("uC")],
+]);
+const baseName = (word: string): string => word.slice(word.lastIndexOf("/") + 1);
 const ASSIGNMENT = /^[A-Za-z_]\w*\+?=/;
 const SHELLS = /^(?:\/\S*\/)?(?:sh|ash|bash|dash|zsh)$/;
 /** `sh -c "sh -c ..."` deeper than this is left alone. */
@@ -73,10 +104,25 @@ function quoted(script: string, at: number): { readonly text: string; readonly e
   return { text, end: script.length };
 }
 
-function withoutPrefix(words: readonly string[]): readonly string[] {
+const withoutPrefix = (words: readonly string[]): readonly string[] =>
+  words.slice(commandAt(words, WRAPPERS)).filter((word) => word !== "}");
+
+/** Where the command begins, after what only stands before one and after `wrappers` with their options. */
+function commandAt(words: readonly string[], wrappers: ReadonlyMap<string, Wrapper>): number {
   let at = 0;
-  while (at < words.length && (BEFORE.has(words[at] ?? "") || ASSIGNMENT.test(words[at] ?? ""))) at++;
-  return words.slice(at).filter((word) => word !== "}");
+  for (;;) {
+    while (BEFORE.has(words[at] ?? "") || ASSIGNMENT.test(words[at] ?? "")) at++;
+    const found = wrappers.get(baseName(words[at] ?? ""));
+    if (found === undefined) return at;
+    let next = at + 1;
+    for (; words[next]?.startsWith("-") === true; next++)
+      if (found.takes.includes(/^-([A-Za-z])$/.exec(words[next] ?? "")?.[1] ?? "-")) next++;
+    while (ASSIGNMENT.test(words[next] ?? "")) next++;
+    next += found.operands;
+    // Alone it is itself the command: `env`, `busybox --install`.
+    if (next >= words.length) return at;
+    at = next;
+  }
 }
 
 function innerScript([program = "", ...rest]: readonly string[]): string | null {
@@ -85,18 +131,14 @@ function innerScript([program = "", ...rest]: readonly string[]): string | null 
   return at < 0 ? null : (rest[at + 1] ?? null);
 }
 
+const EVERY_WRAPPER: ReadonlyMap<string, Wrapper> = new Map([...WRAPPERS, ...PRIVILEGED]);
+
 /** Without its directory, and without a sudo before it. */
-export function programOf({ words }: Command): string {
-  const [first = ""] = words;
-  const name = first.slice(first.lastIndexOf("/") + 1);
-  if (name !== "sudo") return name;
-  const program = words.slice(1).find((word) => !word.startsWith("-") && !ASSIGNMENT.test(word)) ?? name;
-  return program.slice(program.lastIndexOf("/") + 1);
-}
+export const programOf = ({ words }: Command): string =>
+  baseName(words[commandAt(words, EVERY_WRAPPER)] ?? "");
 
 /** Arguments that are no options: of `apt-get -qq install -y git` install and git. */
 export function operandsOf(command: Command): readonly string[] {
-  const program = programOf(command);
-  const at = command.words.findIndex((word) => word === program || word.endsWith(`/${program}`));
+  const at = commandAt(command.words, EVERY_WRAPPER);
   return command.words.slice(at + 1).filter((word) => !word.startsWith("-"));
 }

@@ -73,8 +73,10 @@ function askAll<F>(subject: Subject<F>, { registry, policy, base }: Judgement<F>
     if (setting === undefined || setting.severity === "off") return [];
     const seen = new Map<string, number>();
     return [...rule.check(subject.facts, setting.options)].map((violation) => {
-      const ordinal = seen.get(violation.object) ?? 0;
-      seen.set(violation.object, ordinal + 1);
+      // As it is shown and waived: names that differ only in what is not shown are told apart as well.
+      const object = printable(violation.object);
+      const ordinal = seen.get(object) ?? 0;
+      seen.set(object, ordinal + 1);
       return toFinding(rule, setting.severity as Level, subject, violation, ordinal, base);
     });
   });

@@ -11,12 +11,9 @@ const UNKNOWN_BASE =
 
 /** A violation for each base that `judge` finds something about; one when no base is known. */
 function ofBases(image: CheckedImage, judge: (name: string | null) => string | null) {
-  const { bases, steps } = image.build;
-  // Nothing was built on: scratch, or one root file system.
-  if (bases.length === 0)
-    return image.build.dockerfile !== null || steps.length === 0
-      ? []
-      : [violation(image, "base", UNKNOWN_BASE, "image")];
+  const { bases, dockerfile: from } = image.build;
+  // A Dockerfile without one begins with scratch. A history that says nothing, or was cut off, is no proof of that.
+  if (bases.length === 0) return from === null ? [violation(image, "base", UNKNOWN_BASE, "image")] : [];
   return bases.flatMap(({ name, place }) => {
     const message = judge(name);
     if (message === null) return [];
@@ -108,8 +105,11 @@ export const BASE_RULES: readonly ImageRule[] = [
       if (distribution === null) return [];
       const { id, version } = distribution;
       const end = endOfLife(id, version);
-      if (end === null || end >= today) return [];
-      return [violation(image, `${id} ${version}`, `${id} ${version} gets no security updates since ${end}`)];
+      if (end === null || end.day >= today) return [];
+      const since = end.exact ? end.day : `${end.day} or earlier`;
+      return [
+        violation(image, `${id} ${version}`, `${id} ${version} gets no security updates since ${since}`),
+      ];
     },
   }),
   defineRule<CheckedImage, { days: { type: "integer"; about: string; default: number } }>({
@@ -125,6 +125,11 @@ export const BASE_RULES: readonly ImageRule[] = [
       if (Number.isNaN(created) || created <= DAY)
         return [violation(image, "created", "the image does not say when it was built", "image")];
       const age = Math.floor((Date.parse(`${image.today}T00:00:00Z`) - created) / DAY);
+      // A day of grace: elsewhere it is tomorrow already.
+      if (age < -2)
+        return [
+          violation(image, "created", `the image says that it was built ${-age} days from now`, "image"),
+        ];
       if (age <= days) return [];
       return [
         {

@@ -84,7 +84,10 @@ const UNVERIFIED: readonly (readonly [programs: RegExp, option: RegExp])[] = [
     /^(?:-o)?(?:APT::Get::AllowUnauthenticated|Acquire::AllowInsecureRepositories|APT::Get::force-yes)=(?:1|true|yes)$/i,
   ],
   [/^apk$/, /^--allow-untrusted$/],
-  [/^(?:yum|dnf|microdnf|zypper)$/, /^--(?:nogpgcheck|no-gpg-checks?|setopt=\*?\.?gpgcheck=(?:0|false))$/],
+  [
+    /^(?:yum|dnf|microdnf|zypper)$/,
+    /^--(?:nogpgcheck|no-gpg-checks?|setopt=(?:[^=]*\.)?(?:gpgcheck|sslverify)=(?:0|false|no))$/,
+  ],
   [/^rpm$/, /^--(?:nosignature|nodigest)$/],
   [/^pip[0-9.]*$/, /^--trusted-host(?:=|$)/],
   [/^(?:curl)$/, /^(?:--insecure|-[a-zA-Z]{0,20}k[a-zA-Z]{0,20})$/],
@@ -92,6 +95,9 @@ const UNVERIFIED: readonly (readonly [programs: RegExp, option: RegExp])[] = [
   [/^npm$/, /^--(?:strict-ssl=false|no-strict-ssl)$/],
 ];
 const INTERPRETS = /^(?:sh|ash|bash|dash|zsh|python[0-9.]*|perl|ruby|node|php)$/;
+/** `sh -c "$(curl ...)"`, `bash <(wget ...)`, `eval "$(...)"`. */
+const FETCHED_TO_RUN =
+  /(?:^|[\s;&|(])(?:eval|source|\.|(?:\/[^\s;&|]{0,100}\/)?(?:sh|ash|bash|dash|zsh|python[0-9.]{0,6}|perl|ruby|node|php))\s[^;&|\n]{0,200}?(?:\$\(|`|<\()\s{0,20}(?:sudo\s{1,20})?(?:\/[^\s;&|]{0,100}\/)?(curl|wget|fetch|aria2c)\s/;
 const FETCHES = /^(?:curl|wget|fetch|aria2c)$/;
 
 function unverifiedInstall(step: BuildStep): string | null {
@@ -113,14 +119,16 @@ function unverifiedInstall(step: BuildStep): string | null {
         return `what ${program} fetches is run by ${programOf(reader)} unseen`;
     }
   }
-  return /\[[^\][]{0,200}\btrusted=yes\b/.test(step.script)
+  const fetcher = FETCHED_TO_RUN.exec(step.script)?.[1];
+  if (fetcher !== undefined) return `what ${fetcher} fetches is run by a shell unseen`;
+  return /\[[^\][]{0,200}\btrusted=yes\b|^trusted:[ \t]*yes\b/im.test(step.script)
     ? "a package source is trusted without a signature"
     : null;
 }
 
-/** A base image's root file system is added whole: by the classic builder as the first line. */
+/** A base image's root file system is added whole, as the first line, from a file of its author: `ADD file:0123 in /`, `ADD rootfs.tar.xz /`. */
 const isRootFileSystem = (step: BuildStep, index: number): boolean =>
-  index === 0 && (step.origin !== "here" || /^(?:\S+ in )?\S* ?\/$/.test(step.text));
+  index === 0 && /^(?:\S+ in )?\S* ?\/$/.test(step.text) && !/:\/\/|^git@/.test(step.text);
 
 export const BUILD_RULES: readonly ImageRule[] = [
   forbidsSteps(

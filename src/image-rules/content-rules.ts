@@ -1,5 +1,6 @@
 /** Rules about what is in an image beyond single exposures: who may change and use what, what nothing reaches, what each layer holds. */
 import { humanSize, plural } from "../amounts.ts";
+import { joinPath } from "../gate/paths.ts";
 import { defineRule } from "../gate/rule.ts";
 import type { CheckedImage } from "./checked-image.ts";
 import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
@@ -7,6 +8,13 @@ import { cis, dockerfile, dockle, man } from "./references.ts";
 
 const mode = (file: { readonly mode: number; readonly uid: number; readonly gid: number }): string =>
   `${file.mode.toString(8).padStart(4, "0")} ${file.uid}:${file.gid}`;
+
+/** Whether `8000-8010/tcp` or `22` (which is 22/tcp) has the port `one` in it. */
+function includesPort(declared: string, one: string): boolean {
+  const [, first, last = first, protocol = "tcp"] = /^(\d+)(?:-(\d+))?(?:\/(.*))?$/.exec(declared) ?? [];
+  const [port, of = "tcp"] = one.split("/");
+  return protocol.toLowerCase() === of && Number(first) <= Number(port) && Number(port) <= Number(last);
+}
 
 export const CONTENT_RULES: readonly ImageRule[] = [
   defineRule<CheckedImage, Record<string, never>>({
@@ -188,10 +196,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
     },
     check: (image, { paths }) =>
       (image.config?.volumes ?? []).flatMap((volume) => {
-        const clean = `/${volume
-          .split("/")
-          .filter((part) => part !== "" && part !== ".")
-          .join("/")}`;
+        const clean = joinPath("/", volume);
         const over = paths.find((path) => clean === path || clean.startsWith(`${path}/`));
         if (over === undefined && clean !== "/") return [];
         return [
@@ -217,7 +222,7 @@ export const CONTENT_RULES: readonly ImageRule[] = [
     },
     check: (image, { ports }) =>
       (image.config?.ports ?? [])
-        .filter((port) => ports.includes(port.includes("/") ? port : `${port}/tcp`))
+        .filter((port) => ports.some((one) => includesPort(port, one)))
         .map((port) => violation(image, port, `the image declares port ${port}`, { keyword: "EXPOSE" })),
   }),
 ];

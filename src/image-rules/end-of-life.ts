@@ -6,6 +6,7 @@
 /** ID of os-release(5) → release → last day, YYYY-MM-DD. */
 const ENDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   debian: {
+    "6": "2016-02-29",
     "7": "2018-05-31",
     "8": "2020-06-30",
     "9": "2022-06-30",
@@ -15,16 +16,25 @@ const ENDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "13": "2030-06-30",
   },
   ubuntu: {
+    "12.04": "2017-04-28",
     "14.04": "2019-04-30",
     "16.04": "2021-04-30",
     "18.04": "2023-05-31",
+    "18.10": "2019-07-18",
+    "19.04": "2020-01-23",
+    "19.10": "2020-07-17",
     "20.04": "2025-05-31",
+    "20.10": "2021-07-22",
+    "21.04": "2022-01-20",
+    "21.10": "2022-07-14",
     "22.04": "2027-06-30",
+    "22.10": "2023-07-20",
     "23.04": "2024-01-25",
     "23.10": "2024-07-11",
     "24.04": "2029-06-30",
     "24.10": "2025-07-10",
     "25.04": "2026-01-15",
+    "25.10": "2026-07-31",
   },
   alpine: {
     "3.9": "2020-11-01",
@@ -42,7 +52,9 @@ const ENDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "3.21": "2026-11-01",
     "3.22": "2027-05-01",
   },
-  centos: { "6": "2020-11-30", "7": "2024-06-30", "8": "2024-05-31" },
+  centos: { "6": "2020-11-30", "7": "2024-06-30", "8": "2024-05-31", "9": "2027-05-31" },
+  ol: { "6": "2021-03-31", "7": "2024-12-31", "8": "2029-07-31", "9": "2032-06-30" },
+  mariner: { "1.0": "2023-07-31", "2.0": "2025-07-31" },
   rhel: { "6": "2020-11-30", "7": "2024-06-30", "8": "2029-05-31", "9": "2032-05-31", "10": "2035-05-31" },
   rocky: { "8": "2029-05-31", "9": "2032-05-31", "10": "2035-05-31" },
   almalinux: { "8": "2029-05-31", "9": "2032-05-31", "10": "2035-05-31" },
@@ -55,16 +67,41 @@ const ENDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "42": "2026-05-13",
   },
   amzn: { "2018.03": "2023-12-31", "2": "2026-06-30", "2023": "2029-06-30" },
-  "opensuse-leap": { "15.4": "2023-12-07", "15.5": "2024-12-31", "15.6": "2026-04-30" },
+  "opensuse-leap": {
+    "42": "2019-07-01",
+    "15.3": "2022-12-31",
+    "15.4": "2023-12-07",
+    "15.5": "2024-12-31",
+    "15.6": "2026-04-30",
+  },
 };
 
+export interface EndOfLife {
+  readonly day: string;
+  /** False: the release is older than any whose day is known, and ended no later than that one. */
+  readonly exact: boolean;
+}
+
 /** The last day of a release, by its whole version or the leading parts of it; null when it is not known. */
-export function endOfLife(id: string, version: string): string | null {
+export function endOfLife(id: string, version: string): EndOfLife | null {
   const releases = (Object.hasOwn(ENDS, id) ? ENDS[id] : undefined) ?? {};
   const parts = version.split(".");
   for (let length = parts.length; length > 0; length--) {
     const release = parts.slice(0, length).join(".");
-    if (Object.hasOwn(releases, release)) return releases[release] ?? null;
+    const day = Object.hasOwn(releases, release) ? releases[release] : undefined;
+    if (day !== undefined) return { day, exact: true };
   }
-  return null;
+  const [oldest] = Object.keys(releases).toSorted(compareVersions);
+  if (oldest === undefined || !/^\d/.test(version) || compareVersions(version, oldest) > 0) return null;
+  return { day: releases[oldest] ?? "", exact: false };
+}
+
+/** By their numbers, part for part. */
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((text) => text.split(".").map((part) => Number.parseInt(part, 10) || 0));
+  for (let at = 0; at < Math.max(left?.length ?? 0, right?.length ?? 0); at++) {
+    const difference = (left?.[at] ?? 0) - (right?.[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }

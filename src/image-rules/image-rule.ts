@@ -1,4 +1,5 @@
 /** Rules over the facts of an image. Most ask for one kind of exposure; what a policy allows is named by pattern. */
+import { hash } from "node:crypto";
 import type { Keyword } from "../dockerfile/dockerfile.ts";
 import { matchesPattern } from "../gate/paths.ts";
 import { defineRule, type Origin, type Rule, type RuleText, type Violation } from "../gate/rule.ts";
@@ -72,9 +73,17 @@ export const shorten = (line: string): string => {
   return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain;
 };
 
-/** A step's name in findings: what it does, in words that stay when lines move; never a secret. */
-export const nameOfStep = ({ keyword, text, script }: BuildStep): string =>
-  shorten(showStep(`${keyword ?? ""} ${keyword === "RUN" ? script : text}`));
+/**
+ * A step's name in findings: what it does, in words that stay when lines move; never a secret. A waiver for a long step is for all of it: what is
+ * not shown is in a digest.
+ */
+export function nameOfStep({ keyword, text, script }: BuildStep): string {
+  const shown = showStep(`${keyword ?? ""} ${keyword === "RUN" ? script : text}`)
+    .replaceAll(/\s+/g, " ")
+    .trim();
+  const short = shorten(shown);
+  return short === shown ? short : `${short} sha256:${hash("sha256", shown).slice(0, 16)}`;
+}
 
 /** Which instruction decides about what has no layer. */
 const DECIDES: Partial<Record<ExposureKind, Keyword>> = {

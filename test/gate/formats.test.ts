@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { nextBaseline, readBaseline } from "../../src/gate/baseline.ts";
 import type { Report } from "../../src/gate/finding.ts";
 import { formatReport } from "../../src/gate/formats/index.ts";
+import { escapeMarkdown } from "../../src/gate/formats/markdown.ts";
 import { FORMATS } from "../../src/gate/formats/names.ts";
 import { readWaivers } from "../../src/gate/waivers.ts";
 import { need } from "../host/needs.ts";
@@ -241,6 +242,14 @@ describe("gitlab", () => {
 });
 
 describe("markdown", () => {
+  it("mentions nobody, links nothing and refers to no issue", () => {
+    const text = escapeMarkdown("@everyone #1 https://evil.example www.evil.example");
+    // What is left when a code host has taken the escapes away.
+    const shown = text.replaceAll("&#8203;", "\u200b").replaceAll("&#64;", "@").replaceAll("\\", "");
+    expect(shown).not.toMatch(/@\w|#\d|:\/\/|www\.\w/);
+    expect(shown.replaceAll("\u200b", "")).toBe("@everyone #1 https://evil.example www.evil.example");
+  });
+
   it("keeps a hostile name inside its cell, without markup, HTML or mentions", () => {
     const rows = formatReport(report(), "markdown")
       .split("\n")

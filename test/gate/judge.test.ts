@@ -42,6 +42,11 @@ describe("findings", () => {
     expect(report.findings[0]?.places).toEqual([{ file: "fruit.json", line: 0, column: 0 }]);
   });
 
+  it("have one each also when their names differ only in what is not shown", () => {
+    const spots = ["a\u0007", "a\\x07", "a\u0007"].map((name, line) => ({ name, line: line + 1 }));
+    const { findings } = judged({ weight: 1, spots }, strict);
+    expect(new Set(findings.map(({ fingerprint }) => fingerprint)).size).toBe(3);
+  });
   it("keep their fingerprints when lines move, and have one each", () => {
     const moved: Fruit = { ...HEAVY, spots: [{ name: "brown", line: 40 }] };
     const prints = (report: Report) => report.findings.map(({ fingerprint }) => fingerprint);

@@ -50,6 +50,8 @@ const BROKEN: readonly (readonly [string, readonly string[]])[] = [
       "sudo apt-get -o A=b update",
       "bash -c 'apt-get update'",
       "apt-get update && apk add curl",
+      "timeout -k 5 600 apt-get update",
+      "sudo -u root nice -n 5 /usr/bin/env -u A B=1 apt-get update",
     ],
   ],
   [
@@ -64,7 +66,15 @@ const BROKEN: readonly (readonly [string, readonly string[]])[] = [
   ],
   [
     "no-sudo-in-build",
-    ["sudo make install", "cd /x && A=1 sudo -E make", "(/usr/bin/sudo x)", "doas x", "true | sudo tee /x"],
+    [
+      "sudo make install",
+      "cd /x && A=1 sudo -E make",
+      "(/usr/bin/sudo x)",
+      "doas x",
+      "true | sudo tee /x",
+      "env -i sudo x",
+      "timeout 5 sudo x",
+    ],
   ],
   [
     "verified-installs",
@@ -78,6 +88,14 @@ const BROKEN: readonly (readonly [string, readonly string[]])[] = [
       "curl -fsSk https://example.org/x -o x",
       "pip install --trusted-host example.org x",
       "echo 'deb [trusted=yes] https://example.org x main' > /etc/apt/sources.list",
+      "printf 'Types: deb\\nURIs: https://example.org\nTrusted: yes\n' > /etc/apt/sources.list.d/x.sources",
+      'sh -c "$(curl -fsSL https://example.org/install)"',
+      "bash <(curl -fsSL https://example.org/install)",
+      'eval "$(wget -qO- https://example.org/x)"',
+      "/bin/bash -c `curl https://example.org/x`",
+      "curl https://example.org/x | sudo -u root bash",
+      "curl https://example.org/x | timeout 60 sh",
+      "dnf install --setopt=mine.gpgcheck=0 x",
     ],
   ],
 ];
@@ -99,6 +117,8 @@ const FINE: Readonly<Record<string, readonly string[]>> = {
     "apt-get install -y x",
     "curl https://example.org/x | tar xz; sh /x/install",
     "curl https://example.org/x || sh fallback",
+    'VERSION="$(curl -fsS https://example.org/version)"; sh x "$VERSION"',
+    'sh -c "echo trusted"; curl https://example.org/x -o "$(mktemp)"',
     "grep -k x",
   ],
 };
@@ -136,6 +156,12 @@ describe("copy-not-add", () => {
       }),
     ).toEqual(["ADD https://example.org/x /x"]);
     expect(await objects("copy-not-add", { history: ["ADD rootfs.tar.gz / # buildkit"] })).toEqual([]);
+    for (const first of [
+      "ADD https://example.org/x /x",
+      "ADD x.tar /opt/",
+      "ADD https://example.org/root.tar /",
+    ])
+      expect(await objects("copy-not-add", { history: [`${first} # buildkit`] })).toEqual([first]);
   });
   test("blames no author for what the base did", async () => {
     const dockerfile = "FROM a\nADD x /y\n";
@@ -172,7 +198,24 @@ describe("bases", () => {
     const digest = { "org.opencontainers.image.base.digest": `sha256:${"b".repeat(64)}` };
     expect(await objects("pinned-base", { annotations: { ...annotations, ...digest } })).toEqual([]);
     expect(await objects("pinned-base", {})).toEqual(["base"]);
+    // A history that was cut off is no proof of scratch.
+    expect(await objects("trusted-base", { top: { history: [] } })).toEqual(["base"]);
     expect(await objects("pinned-base", { dockerfile: "FROM scratch\nCOPY a /\n" })).toEqual([]);
+  });
+  test("are of the frontend as well, when another registry has it", async () => {
+    const from = (syntax: string) => ({ dockerfile: `# syntax=${syntax}\nFROM scratch\nCOPY a /\n` });
+    const mirror = "mirror.example:5000/docker/dockerfile:1";
+    expect(await placed("trusted-base", from(mirror))).toEqual(["Dockerfile:1"]);
+    expect(
+      await objects("trusted-base", { ...from(mirror), options: { allow: ["mirror.example:*/**"] } }),
+    ).toEqual([]);
+    expect(await objects("pinned-base", from(`${mirror}@sha256:${"a".repeat(64)}`))).toEqual([]);
+    for (const own of ["docker/dockerfile:1", "docker.io/docker/dockerfile-upstream:master"])
+      expect(await objects("pinned-base", from(own))).toEqual([]);
+  });
+  test("in a mount that is written as CSV", async () => {
+    const mount = 'FROM scratch\nRUN --mount=type=bind,"FROM=evil:1",target=/x y\n';
+    expect(await objects("pinned-base", { dockerfile: mount })).toEqual(["evil:1"]);
   });
 });
 
@@ -186,6 +229,12 @@ describe("age", () => {
     ["alpine", "3.15.11", "2026-01-01", true],
     ["ubuntu", "24.04", "2026-01-01", false],
     ["rhel", "7.9", "2026-01-01", true],
+    ["debian", "5", "2026-01-01", true],
+    ["alpine", "3.2.3", "2026-01-01", true],
+    ["ubuntu", "21.10", "2026-01-01", true],
+    ["fedora", "30", "2026-01-01", true],
+    ["opensuse-leap", "42.2", "2026-01-01", true],
+    ["debian", "99", "2026-01-01", false],
     ["wolfi", "20230201", "2026-01-01", false],
     ["constructor", "name", "2026-01-01", false],
     ["debian", "__proto__", "2026-01-01", false],
@@ -204,6 +253,8 @@ describe("age", () => {
     ).toEqual([]);
     expect(await objects("recent-build", built("1970-01-01T00:00:00Z"))).toEqual(["created"]);
     expect(await objects("recent-build", {})).toEqual(["created"]);
+    expect(await objects("recent-build", built("2026-04-02T01:00:00Z"))).toEqual([]);
+    expect(await objects("recent-build", built("2099-01-01T00:00:00Z"))).toEqual(["created"]);
   });
 });
 
@@ -234,6 +285,17 @@ describe("names", () => {
     expect(await objects("labels", { config: { Labels: {} }, options: { required: inherited } })).toEqual(
       inherited,
     );
+  });
+});
+
+describe("a long step", () => {
+  const step = (end: string): string => `RUN sudo ${"install ".repeat(20)}${end}`;
+  test("is named by all of it: what is accepted is not accepted with another end", async () => {
+    const [accepted = ""] = await objects("no-sudo-in-build", { history: [step("a")] });
+    expect(accepted).toMatch(/^RUN sudo install .*\.\.\. sha256:[0-9a-f]{16}$/);
+    const options = { allow: [accepted] };
+    expect(await objects("no-sudo-in-build", { history: [step("a")], options })).toEqual([]);
+    expect(await objects("no-sudo-in-build", { history: [step("b")], options })).toHaveLength(1);
   });
 });
 
@@ -279,6 +341,9 @@ describe("a hostile history", () => {
     ["assignments", "A=".repeat(LONG / 2)],
     ["paths of shells", " /sh".repeat(LONG / 4)],
     ["parentheses", "(".repeat(LONG)],
+    ["shells and substitutions", "sh $(".repeat(LONG / 5)],
+    ["shells by path", " /a/sh `/".repeat(LONG / 9)],
+    ["wrappers", "env -u ".repeat(LONG / 7)],
   ])("of %s takes no more time than its length", async ([, script]) => {
     const started = process.cpuUsage();
     const layers = [{ tar: tar(file("a", "x")), createdBy: `RUN /bin/sh -c ${script} # buildkit` }];

@@ -174,10 +174,15 @@ const BREAKING: readonly Breaking[] = [
   [
     "no-sensitive-volumes",
     [[]],
-    { Volumes: { "/data": {}, "/proc/": {}, "//dev/shm": {} } },
-    ["/proc/", "//dev/shm"],
+    { Volumes: { "/data": {}, "/proc/": {}, "//dev/shm": {}, "/a/../../proc/x": {} } },
+    ["/proc/", "//dev/shm", "/a/../../proc/x"],
   ],
-  ["no-login-ports", [[]], { ExposedPorts: { "22": {}, "443/tcp": {}, "22/udp": {} } }, ["22"]],
+  [
+    "no-login-ports",
+    [[]],
+    { ExposedPorts: { "22": {}, "443/tcp": {}, "22/udp": {}, "20-25/TCP": {} } },
+    ["22", "20-25/TCP"],
+  ],
   ["no-leftovers", [[file("home/a/.aws/config", "x")]], {}, ["cloud-settings"]],
   ["no-waste", [[file("big", "x".repeat(2 ** 21))], [file(".wh.big")]], {}, ["waste"]],
 ];

@@ -2,7 +2,10 @@
 import { type Finding, isNew, type Report } from "../finding.ts";
 import { countCovered, countFound, failureLines, formatPlaceOf, shownPlace, summarise } from "./shared.ts";
 
-/** Text in a table cell: no markup, no HTML, no new row, no mention of anybody. */
+/** Nothing that is seen: code hosts look for mentions, issues and links in the text that is left after all escapes. */
+const NOTHING = "&#8203;";
+
+/** Text in a table cell: no markup, no HTML, no new row, no link, no mention of anybody. */
 export function escapeMarkdown(text: string): string {
   return text
     .replaceAll("&", "&amp;")
@@ -10,12 +13,17 @@ export function escapeMarkdown(text: string): string {
     .replaceAll(">", "&gt;")
     .replaceAll(/[\r\n]+/g, " ")
     .replaceAll(/[\\`*_[\]|~#]/g, "\\$&")
-    .replaceAll("@", "&#64;");
+    .replaceAll("@", `&#64;${NOTHING}`)
+    .replaceAll("\\#", `\\#${NOTHING}`)
+    .replaceAll("://", `:${NOTHING}//`)
+    .replaceAll(/\bwww\./gi, `$&${NOTHING}`);
 }
 
 const code = (text: string): string => {
   const flat = text.replaceAll(/[\r\n]+/g, " ").replaceAll("|", "\\|");
-  return flat.includes("`") ? `\`\` ${flat} \`\`` : `\`${flat}\``;
+  // Longer than any run of them inside.
+  const fence = "`".repeat(Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)) + 1);
+  return fence === "`" ? `\`${flat}\`` : `${fence} ${flat} ${fence}`;
 };
 
 export function toMarkdown(report: Report): string {

@@ -31,9 +31,16 @@ export function findUsers(tree: Tree): Users {
   const lines = (path: string): readonly (readonly string[])[] =>
     (keptBytes(tree, path, gaps)?.toString("utf8") ?? "")
       .split("\n")
+      // What libc skips as well.
+      .map((line) => line.trimStart())
       .filter((line) => line !== "" && !line.startsWith("#"))
       .map((line) => line.split(":"));
-  const shadow = new Map(lines("etc/shadow").map(([name = "", password = ""]) => [name, password]));
+  // Of several lines for one name the first counts, for all that look (getspnam(3)).
+  const shadow = new Map(
+    lines("etc/shadow")
+      .map(([name = "", password = ""]) => [name, password] as const)
+      .toReversed(),
+  );
   const users = lines("etc/passwd").map(
     ([name = "", password = "", uid, gid, , home = "", shell = ""]): User => ({
       name,
