@@ -2,6 +2,9 @@
 import type { Limits } from "./limits.ts";
 import { tooLarge } from "./refusal.ts";
 
+/** With the usual ratio, about 3 GiB of holes. */
+const HOLES_COUNT_FROM = 16 * 2 ** 20;
+
 export class Budget {
   readonly limits: Limits;
   /** Files whose bytes somebody asks for, beside those that facts are read from. */
@@ -9,6 +12,7 @@ export class Budget {
   #entries = 0;
   #names = 0;
   #unpacked = 0;
+  #holes = 0;
   #kept = 0;
 
   constructor(limits: Limits, wanted: ReadonlySet<string> = new Set()) {
@@ -36,6 +40,14 @@ export class Budget {
     this.#unpacked += bytes;
     if (this.#unpacked > this.limits.unpacked)
       throw tooLarge(`the image unpacks to more than ${this.limits.unpacked} bytes`, "unpacked");
+  }
+
+  /** Zeros that a sparse file says it has: they cost no bytes of the archive, and as much time as others. */
+  holes(bytes: number): void {
+    this.unpack(bytes);
+    this.#holes += bytes;
+    if (this.#holes > HOLES_COUNT_FROM * this.limits.ratio)
+      throw tooLarge(`the image has sparse files with ${this.#holes} bytes of holes`, "ratio");
   }
 
   /** Whether so many bytes of content may be kept in memory as well. */

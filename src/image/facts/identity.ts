@@ -1,6 +1,7 @@
 /** The user of an image's configuration as numbers, looked up in the image as container runtimes do (OCI image-spec, config.md, "User"). */
-import { type Gap, keptBytes } from "../packages/package.ts";
+import { type Gap, keptText } from "../packages/package.ts";
 import type { Tree } from "../tree/tree.ts";
+import { MOST_USERS } from "./users.ts";
 
 export interface Identity {
   readonly uid: number;
@@ -16,7 +17,7 @@ const MAX_ID = 4_294_967_294;
 export function identityOf(tree: Tree, user: string): Identity | null {
   const gaps: Gap[] = [];
   const table = (path: string): readonly (readonly string[])[] =>
-    (keptBytes(tree, path, gaps)?.toString("utf8") ?? "").split("\n").map((line) => line.split(":"));
+    (keptText(tree, path, gaps, MOST_USERS) ?? "").split("\n").map((line) => line.split(":"));
   const passwd = table("etc/passwd");
   const group = table("etc/group");
   const [who = "", which] = user.split(":");

@@ -1,5 +1,5 @@
 /** Who may log in: etc/passwd, etc/shadow and etc/group (passwd(5), shadow(5), group(5)). Password digests are judged, never shown. */
-import { type Gap, keptBytes } from "../packages/package.ts";
+import { type Gap, keptText } from "../packages/package.ts";
 import type { Tree } from "../tree/tree.ts";
 
 export interface User {
@@ -26,10 +26,13 @@ export interface Users {
   readonly gaps: readonly Gap[];
 }
 
+/** More than an image has: tables of organisations are in directories, not in files. */
+export const MOST_USERS = 100_000;
+
 export function findUsers(tree: Tree): Users {
   const gaps: Gap[] = [];
   const lines = (path: string): readonly (readonly string[])[] =>
-    (keptBytes(tree, path, gaps)?.toString("utf8") ?? "")
+    (keptText(tree, path, gaps, MOST_USERS) ?? "")
       .split("\n")
       // What libc skips as well.
       .map((line) => line.trimStart())
@@ -84,6 +87,10 @@ function shared(
   of: "user" | "group",
 ): Users["sharedIds"] {
   const byId = new Map<number, string[]>();
-  for (const { name, id } of all) byId.set(id, [...(byId.get(id) ?? []), name]);
+  for (const { name, id } of all) {
+    const names = byId.get(id) ?? [];
+    byId.set(id, names);
+    names.push(name);
+  }
   return [...byId].filter(([, names]) => names.length > 1).map(([id, names]) => ({ id, names, of }));
 }

@@ -1,6 +1,6 @@
 /** Alpine's database: paragraphs of lines `X:value`, one letter each; directories (F) come before the files in them (R). */
 import type { Tree } from "../tree/tree.ts";
-import { type ClaimedPackage, type Found, type Gap, keptBytes, withoutSlash } from "./package.ts";
+import { type ClaimedPackage, type Found, type Gap, keptText, withoutSlash } from "./package.ts";
 
 /** Newer versions keep it below usr. */
 const DATABASES = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
@@ -13,8 +13,8 @@ export function findApk(tree: Tree): Found {
     const real = tree.resolve(path)?.path;
     if (real === undefined || seen.has(real)) return [];
     seen.add(real);
-    const bytes = keptBytes(tree, path, gaps);
-    return bytes === null ? [] : parse(bytes.toString("utf8"), path);
+    const text = keptText(tree, path, gaps);
+    return text === null ? [] : parse(text, path);
   });
   return { packages, gaps };
 }

@@ -54,6 +54,7 @@ function parse(text: string): readonly ClaimedPackage[] {
     if (kind === "content") own(slice, path);
     else if (kind === "path" && Array.isArray(slices)) for (const one of slices) own(one, path);
   }
+  const listed = new Map([...files].map(([name, list]) => [name, [...new Set(list)]]));
   return lines.flatMap(({ kind, name, version, arch }): readonly ClaimedPackage[] =>
     kind === "package" && typeof name === "string"
       ? [
@@ -65,7 +66,7 @@ function parse(text: string): readonly ClaimedPackage[] {
             source: null,
             license: null,
             database: MANIFEST,
-            files: [...new Set(files.get(name))],
+            files: listed.get(name) ?? [],
           },
         ]
       : [],

@@ -3,7 +3,7 @@
  * for each package in status.d with the checksums of its files beside it.
  */
 import type { Tree } from "../tree/tree.ts";
-import { type ClaimedPackage, type Found, type Gap, keptBytes, namesIn, withoutSlash } from "./package.ts";
+import { type ClaimedPackage, type Found, type Gap, keptText, namesIn, withoutSlash } from "./package.ts";
 import { parseStanzas, type Stanza } from "./stanza.ts";
 
 const STATUS = "var/lib/dpkg/status";
@@ -13,28 +13,32 @@ const INFO = "var/lib/dpkg/info";
 export function findDpkg(tree: Tree): Found {
   const gaps: Gap[] = [];
   const packages: ClaimedPackage[] = [];
-  const status = keptBytes(tree, STATUS, gaps);
+  const lists = new Map<string, readonly string[] | null>();
+  const status = keptText(tree, STATUS, gaps);
   if (status !== null) {
-    const diversions = readDiversions(keptBytes(tree, "var/lib/dpkg/diversions", gaps));
-    for (const stanza of parseStanzas(status.toString("utf8"))) {
+    const diversions = readDiversions(keptText(tree, "var/lib/dpkg/diversions", gaps));
+    for (const stanza of parseStanzas(status)) {
       // "install ok installed": what counts is the last word; removed ones keep their configuration and their paragraph.
       const state = stanza.get("status")?.split(" ").at(-1) ?? "";
       if (/^(?:not-installed|config-files|)$/.test(state)) continue;
       const name = stanza.get("package");
-      if (name !== undefined)
-        packages.push(claimed(stanza, name, STATUS, listed(tree, stanza, name, diversions, gaps)));
+      if (name === undefined) continue;
+      // One array for all paragraphs of one package: a hostile database repeats it.
+      const key = `${name}:${stanza.get("architecture") ?? ""}`;
+      if (!lists.has(key)) lists.set(key, listed(tree, stanza, name, diversions, gaps));
+      packages.push(claimed(stanza, name, STATUS, lists.get(key) ?? null));
     }
   }
   for (const part of namesIn(tree, PARTS)) {
     if (part.endsWith(".md5sums")) continue;
     const path = `${PARTS}/${part}`;
-    const bytes = keptBytes(tree, path, gaps);
-    if (bytes === null) continue;
-    const sums = keptBytes(tree, `${path}.md5sums`, gaps);
-    for (const stanza of parseStanzas(bytes.toString("utf8"))) {
+    const text = keptText(tree, path, gaps);
+    if (text === null) continue;
+    const sums = keptText(tree, `${path}.md5sums`, gaps);
+    const files = sums === null ? null : checksummed(sums);
+    for (const stanza of parseStanzas(text)) {
       const name = stanza.get("package");
-      if (name !== undefined)
-        packages.push(claimed(stanza, name, path, sums === null ? null : checksummed(sums)));
+      if (name !== undefined) packages.push(claimed(stanza, name, path, files));
     }
   }
   return { packages, gaps };
@@ -62,8 +66,8 @@ function claimed(
 type Diversions = ReadonlyMap<string, { readonly to: string; readonly by: string }>;
 
 /** Three lines each: the name, the name it was given, the package that asked (dpkg-divert(1)). */
-function readDiversions(bytes: Buffer | null): Diversions {
-  const lines = bytes?.toString("utf8").split("\n") ?? [];
+function readDiversions(text: string | null): Diversions {
+  const lines = text?.split("\n") ?? [];
   const found = new Map<string, { to: string; by: string }>();
   for (let at = 0; at + 2 < lines.length; at += 3)
     found.set(withoutSlash(lines[at] ?? ""), {
@@ -81,12 +85,11 @@ function listed(
   gaps: Gap[],
 ): readonly string[] | null {
   // Packages that may be installed for several architectures carry theirs in the name of the list.
-  const bytes =
-    keptBytes(tree, `${INFO}/${name}.list`, gaps) ??
-    keptBytes(tree, `${INFO}/${name}:${stanza.get("architecture") ?? ""}.list`, gaps);
-  if (bytes === null) return null;
-  return bytes
-    .toString("utf8")
+  const text =
+    keptText(tree, `${INFO}/${name}.list`, gaps) ??
+    keptText(tree, `${INFO}/${name}:${stanza.get("architecture") ?? ""}.list`, gaps);
+  if (text === null) return null;
+  return text
     .split("\n")
     .map(withoutSlash)
     .filter((path) => path !== "" && path !== ".")
@@ -97,9 +100,8 @@ function listed(
 }
 
 /** Lines of md5sum(1): digest, two blanks, path. */
-function checksummed(bytes: Buffer): readonly string[] {
-  return bytes
-    .toString("utf8")
+function checksummed(text: string): readonly string[] {
+  return text
     .split("\n")
     .flatMap((line) => /^[0-9a-f]{32} [ *](.+)$/.exec(line)?.[1] ?? [])
     .map(withoutSlash);

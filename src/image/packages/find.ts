@@ -33,19 +33,57 @@ export interface Packages {
 
 export async function findPackages(tree: Tree): Promise<Packages> {
   const found = [...FINDERS.map((find) => find(tree)), await findChisel(tree)];
-  const claimed = found.flatMap(({ packages }) => packages);
+  const all = found.flatMap(({ packages }) => packages);
+  const claimed = all.slice(0, MOST_PACKAGES);
   const owners = new Map<string, number>();
-  const packages = claimed.map((one, index) => compare(tree, one, index, owners));
+  const looking = new Looking(tree);
+  if (claimed.length < all.length)
+    looking.gaps.push({
+      path: all[MOST_PACKAGES]?.database ?? "",
+      reason: `databases list more than ${MOST_PACKAGES} packages`,
+    });
+  const packages = claimed.map((one, index) => compare(looking, one, index, owners));
   return {
     packages,
     managers: [...new Set(claimed.map(({ manager }) => manager))],
-    gaps: found.flatMap(({ gaps }) => gaps),
+    gaps: [...found.flatMap(({ gaps }) => gaps), ...looking.gaps],
     owners,
   };
 }
 
+/** Looks up what databases claim, up to a bound: a list of a few megabytes can name a chain of links a million times. */
+class Looking {
+  readonly tree: Tree;
+  readonly gaps: Gap[] = [];
+  readonly #most: number;
+  #claims = 0;
+
+  constructor(tree: Tree) {
+    this.tree = tree;
+    this.#most = tree.steps + MOST_STEPS;
+  }
+
+  /** False, and a gap, when that was enough. */
+  mayGoOn(database: string): boolean {
+    if (++this.#claims <= MOST_CLAIMS && this.tree.steps <= this.#most) return true;
+    if (this.gaps.length === 0)
+      this.gaps.push({
+        path: database,
+        reason: "it claims more files than are looked for, or ones that take too long to find",
+      });
+    return false;
+  }
+}
+
+const MOST_PACKAGES = 200_000;
+/** A distribution with everything has a million files. */
+const MOST_CLAIMS = 4_000_000;
+const MOST_STEPS = 40_000_000;
+/** PATH_MAX. */
+const LONGEST_PATH = 4096;
+
 function compare(
-  tree: Tree,
+  looking: Looking,
   { files, ...one }: ClaimedPackage,
   index: number,
   owners: Map<string, number>,
@@ -54,8 +92,10 @@ function compare(
   let present = 0;
   let size = 0;
   const layers = new Map<number, number>();
+  const { tree } = looking;
   for (const path of files ?? []) {
-    const found = lookUp(tree, path);
+    if (!looking.mayGoOn(one.database)) break;
+    const found = path.length > LONGEST_PATH ? null : lookUp(tree, path);
     if (found?.node.children != null) continue;
     claimed++;
     if (found === null) continue;

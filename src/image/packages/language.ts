@@ -4,7 +4,7 @@
  */
 import { isJarName, type JarLibrary } from "../content/jar.ts";
 import type { Tree } from "../tree/tree.ts";
-import { type ClaimedPackage, type Found, type Gap, keptBytes } from "./package.ts";
+import { type ClaimedPackage, type Found, type Gap, keptBytes, keptText } from "./package.ts";
 import { parseStanzas } from "./stanza.ts";
 
 export function findLanguage(tree: Tree): Found {
@@ -61,8 +61,15 @@ function javaLibrary(path: string, { group, name, version, inside }: JarLibrary)
   };
 }
 
+/** JSON that nests deeply takes a second for each megabyte. */
+const LONGEST_MANIFEST = 2 ** 20;
+
 function npmPackage(tree: Tree, path: string, gaps: Gap[]): ClaimedPackage | null {
   const bytes = keptBytes(tree, path, gaps);
+  if (bytes !== null && bytes.length > LONGEST_MANIFEST) {
+    gaps.push({ path, reason: "it is too long for a manifest" });
+    return null;
+  }
   const manifest = bytes === null ? null : object(bytes);
   const name = manifest?.["name"];
   const version = manifest?.["version"];
@@ -104,11 +111,11 @@ function below(tree: Tree, directory: string): readonly string[] {
 }
 
 function pythonPackage(tree: Tree, path: string, gaps: Gap[]): ClaimedPackage | null {
-  const [fields] = parseStanzas(keptBytes(tree, path, gaps)?.toString("utf8") ?? "");
+  const [fields] = parseStanzas(keptText(tree, path, gaps) ?? "");
   const name = fields?.get("name");
   if (fields === undefined || name === undefined) return null;
   const directory = path.slice(0, path.lastIndexOf("/"));
-  const record = path.endsWith("/METADATA") ? keptBytes(tree, `${directory}/RECORD`, gaps) : null;
+  const record = path.endsWith("/METADATA") ? keptText(tree, `${directory}/RECORD`, gaps) : null;
   return {
     manager: "python",
     name,
@@ -123,13 +130,10 @@ function pythonPackage(tree: Tree, path: string, gaps: Gap[]): ClaimedPackage | 
 }
 
 /** RECORD is CSV: a path relative to site-packages first, in quotes if it has a comma. */
-function recorded(bytes: Buffer, base: string): readonly string[] {
-  return bytes
-    .toString("utf8")
-    .split("\n")
-    .flatMap((line) => {
-      const path = /^"((?:[^"]|"")*)"|^([^,]+),/.exec(line);
-      const name = path?.[1]?.replaceAll('""', '"') ?? path?.[2];
-      return name === undefined ? [] : [`${base}/${name}`];
-    });
+function recorded(text: string, base: string): readonly string[] {
+  return text.split("\n").flatMap((line) => {
+    const path = /^"((?:[^"]|"")*)"|^([^,]+),/.exec(line);
+    const name = path?.[1]?.replaceAll('""', '"') ?? path?.[2];
+    return name === undefined ? [] : [`${base}/${name}`];
+  });
 }

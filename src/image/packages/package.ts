@@ -55,6 +55,26 @@ export function keptBytes(tree: Tree, path: string, gaps: Gap[]): Buffer | null 
   return content.bytes;
 }
 
+/** More than the longest database of a distribution has: a million files in 50,000 packages. */
+const MOST_LINES = 4_000_000;
+
+/** The same as text, or a gap if it has more lines: each costs some hundred bytes and a look at the tree. */
+export function keptText(tree: Tree, path: string, gaps: Gap[], most = MOST_LINES): string | null {
+  const bytes = keptBytes(tree, path, gaps);
+  let lines = 0;
+  for (
+    let at = bytes?.indexOf(LINE_FEED) ?? -1;
+    at >= 0 && lines <= most;
+    at = bytes?.indexOf(LINE_FEED, at + 1) ?? -1
+  )
+    lines++;
+  if (lines <= most) return bytes?.toString("utf8") ?? null;
+  gaps.push({ path, reason: `it has more than ${most} lines` });
+  return null;
+}
+
+const LINE_FEED = 0x0a;
+
 /** Names in a directory of the tree, in order; none when there is no such directory. */
 export function namesIn(tree: Tree, path: string): readonly string[] {
   return [...(tree.resolve(path)?.node.children?.keys() ?? [])].toSorted();

@@ -231,7 +231,7 @@ export class TarReader {
     this.#state = { kind: "header" };
     if (map !== null) {
       checkPieces(map, stored);
-      this.#budget.unpack(map.size - stored);
+      this.#budget.holes(map.size - stored);
       // Writers end the map with an empty piece at the end of the file.
       this.#holes = {
         pieces: map.pieces.filter(({ length }) => length > 0),

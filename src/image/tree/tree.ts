@@ -40,6 +40,8 @@ export const MAX_LINKS = 40;
 export class Tree {
   root: Node;
   #all: Located[] | null = null;
+  /** Components of the paths and links that were looked up so far: a measure of work, for those who look up what an image says. */
+  steps = 0;
 
   constructor(root: Node) {
     this.root = root;
@@ -62,6 +64,7 @@ export class Tree {
     let links = 0;
     // What is still to be looked up, last component first.
     const rest = split(path).toReversed();
+    this.steps += rest.length + 1;
     const stack: Located[] = [{ path: "", node: this.root }];
     for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
       if (part === "..") {
@@ -74,7 +77,9 @@ export class Tree {
       if (next.inode.type === "symlink" && (followLast || rest.length > 0)) {
         if (++links > MAX_LINKS) return null;
         if (next.inode.link.startsWith("/")) stack.length = 1;
-        rest.push(...split(next.inode.link).toReversed());
+        const target = split(next.inode.link);
+        this.steps += target.length;
+        rest.push(...target.toReversed());
         continue;
       }
       stack.push({ path: here.path === "" ? part : `${here.path}/${part}`, node: next });

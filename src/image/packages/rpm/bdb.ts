@@ -45,6 +45,7 @@ export function bdbValues(file: Buffer): readonly Buffer[] | null {
   };
 
   const values: Buffer[] = [];
+  let total = 0;
   for (let number = 1; number < pages; number++) {
     const bytes = page(number);
     if (!TYPES_HASH.has(bytes[25] ?? 0)) continue;
@@ -55,8 +56,12 @@ export function bdbValues(file: Buffer): readonly Buffer[] | null {
       const from = half(bytes, PAGE_HEADER + item * 2);
       const end = half(bytes, PAGE_HEADER + (item - 1) * 2);
       const type = bytes[from];
-      if (type === ITEM_INLINE) values.push(bytes.subarray(from + 1, end));
-      else if (type === ITEM_OFF_PAGE && from + 12 <= size) {
+      if (type === ITEM_INLINE) {
+        // Items that overlap would multiply the work.
+        total += Math.max(0, end - from);
+        if (total > file.length) return null;
+        values.push(bytes.subarray(from + 1, end));
+      } else if (type === ITEM_OFF_PAGE && from + 12 <= size) {
         const length = word(bytes, from + 8);
         const value = length > file.length ? null : chain(word(bytes, from + 4), length);
         if (value === null) return null;

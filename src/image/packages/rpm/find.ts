@@ -1,6 +1,6 @@
 /** RPM's databases, in the places and forms of the last twenty years; and the manifest that distroless images of Azure Linux have instead. */
 import type { Tree } from "../../tree/tree.ts";
-import { type ClaimedPackage, type Found, type Gap, keptBytes } from "../package.ts";
+import { type ClaimedPackage, type Found, type Gap, keptBytes, keptText } from "../package.ts";
 import { bdbValues } from "./bdb.ts";
 import { parseHeader } from "./header.ts";
 import { ndbBlobs } from "./ndb.ts";
@@ -31,36 +31,40 @@ export function findRpm(tree: Tree): Found {
         gaps.push({ path, reason: "it is not the database that its name says, or it is damaged" });
         continue;
       }
-      packages.push(...blobs.flatMap((blob) => parseHeader(blob, path) ?? []));
+      let damaged = 0;
+      for (const blob of blobs) {
+        const header = parseHeader(blob, path);
+        if (header !== null) packages.push(header);
+        // Berkeley DB's first value is a number.
+        else if (blob.length > 4) damaged++;
+      }
+      if (damaged > 0) gaps.push({ path, reason: `${damaged} of its headers are damaged` });
       const log = keptBytes(tree, `${path}-wal`, gaps);
       if (log !== null && log.length > 0)
         gaps.push({ path: `${path}-wal`, reason: "it holds changes that were not written to the database" });
     }
-  const manifest = keptBytes(tree, MANIFEST, gaps);
-  if (manifest !== null) packages.push(...fromManifest(manifest));
+  const manifest = keptText(tree, MANIFEST, gaps);
+  const listed = manifest === null ? [] : fromManifest(manifest);
   // Keys of rpm's own, imported to check signatures, are stored as packages.
-  return { packages: packages.filter(({ name }) => name !== "gpg-pubkey"), gaps };
+  return { packages: [...packages, ...listed].filter(({ name }) => name !== "gpg-pubkey"), gaps };
 }
 
 /** name, version-release, two times, vendor, epoch, size, architecture, epoch number, source; separated by tabs. */
-function fromManifest(bytes: Buffer): readonly ClaimedPackage[] {
-  return bytes
-    .toString("utf8")
-    .split("\n")
-    .flatMap((line): readonly ClaimedPackage[] => {
-      const [name, version, , , , , , architecture, , source] = line.split("\t");
-      if (name === undefined || name === "" || version === undefined) return [];
-      return [
-        {
-          manager: "rpm",
-          name,
-          version,
-          architecture: architecture ?? null,
-          source: source?.replace(/-[^-]+-[^-]+\.src\.rpm$/, "") ?? null,
-          license: null,
-          database: MANIFEST,
-          files: null,
-        },
-      ];
-    });
+function fromManifest(text: string): readonly ClaimedPackage[] {
+  return text.split("\n").flatMap((line): readonly ClaimedPackage[] => {
+    const [name, version, , , , , , architecture, , source] = line.split("\t");
+    if (name === undefined || name === "" || version === undefined) return [];
+    return [
+      {
+        manager: "rpm",
+        name,
+        version,
+        architecture: architecture ?? null,
+        source: source?.replace(/-[^-]+-[^-]+\.src\.rpm$/, "") ?? null,
+        license: null,
+        database: MANIFEST,
+        files: null,
+      },
+    ];
+  });
 }

@@ -23,6 +23,14 @@ const GHOST = 64;
 const MAX_INDEX = 65_536;
 const MAX_COUNT = 1 << 20;
 
+/** Longer than any path that a tree has (PATH_MAX): a million files in a directory with a name of a megabyte. */
+const LONGEST_PATH = 4096;
+
+const pathOf = (directory: string, base: string): string =>
+  directory.length + base.length > LONGEST_PATH
+    ? directory.slice(0, LONGEST_PATH + 1)
+    : `${directory}${base}`.replace(/^\/+/, "");
+
 export function parseHeader(blob: Buffer, database: string): ClaimedPackage | null {
   if (blob.length < 8) return null;
   const entries = blob.readUInt32BE(0);
@@ -70,9 +78,7 @@ export function parseHeader(blob: Buffer, database: string): ClaimedPackage | nu
     license: texts(TAG.license)[0] ?? null,
     database,
     files: texts(TAG.baseNames).flatMap((base, at) =>
-      ((flags[at] ?? 0) & GHOST) !== 0
-        ? []
-        : [`${directories[places[at] ?? 0] ?? ""}${base}`.replace(/^\/+/, "")],
+      ((flags[at] ?? 0) & GHOST) !== 0 ? [] : [pathOf(directories[places[at] ?? 0] ?? "", base)],
     ),
   };
 }

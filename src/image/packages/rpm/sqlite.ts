@@ -45,6 +45,7 @@ class Pages {
   /** The records of a table, by the page of its root. */
   rows(root: number): readonly Buffer[] {
     const found: Buffer[] = [];
+    let total = 0;
     const pending = [root];
     for (let number = pending.pop(); number !== undefined; number = pending.pop()) {
       const page = this.#page(number);
@@ -55,8 +56,13 @@ class Pages {
       const children: number[] = [];
       for (let cell = 0; cell < cells; cell++) {
         const from = page.readUInt16BE(pointers + cell * 2);
-        if (kind === LEAF) found.push(this.#payload(page, from));
-        else if (kind === INTERIOR) children.push(page.readUInt32BE(from));
+        if (kind === LEAF) {
+          const record = this.#payload(page, from);
+          // Cells that overlap would multiply the work.
+          total += record.length;
+          if (total > this.#file.length) throw new Broken();
+          found.push(record);
+        } else if (kind === INTERIOR) children.push(page.readUInt32BE(from));
         else throw new Broken();
       }
       if (kind === INTERIOR) children.push(page.readUInt32BE(at + 8));
