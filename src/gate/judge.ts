@@ -87,7 +87,7 @@ const NEWER_BASE = "The base image has it: build on a newer one, or on one witho
 
 /** What to do about a rule that could not be judged. */
 const ASK_ELSEWHERE =
-  "Check the document that does say it, such as the config.json of the container, or use a policy without this rule.";
+  "Check what does say it, such as the config.json of a container or the tar file of an image, or use a policy without this rule.";
 
 function remedyFor({ remediation }: RuleText, { undecided, origin }: Violation): string {
   if (undecided === true) return ASK_ELSEWHERE;

@@ -5,6 +5,7 @@ import { matchesPattern } from "../gate/paths.ts";
 import { defineRule, type Origin, type Rule, type RuleText, type Violation } from "../gate/rule.ts";
 import { type Exposure, type ExposureKind, exposuresOf } from "../image/diff/exposures.ts";
 import { showStep } from "../image/facts/secrets.ts";
+import type { Gap } from "../image/packages/package.ts";
 import {
   type About,
   type BuildStep,
@@ -126,6 +127,21 @@ export function forbids(
         .filter(({ subject }) => !isAllowed(allow, subject))
         .map((one) => violation(image, one.subject, message(one), aboutOf(one))),
   });
+}
+
+/** The same rule, not judged where what it asks about could not be read. */
+export function decidedBy(of: NonNullable<Gap["of"]>, rule: ImageRule): ImageRule {
+  const undecided = (image: CheckedImage, { path, reason }: Gap): Violation => {
+    const where = path === "" ? "" : ` for /${path}`;
+    return { ...violation(image, "not judged", `cannot be judged${where}: ${reason}`), undecided: true };
+  };
+  return {
+    ...rule,
+    check: (image, options) => [
+      ...rule.check(image, options),
+      ...image.gaps.filter((gap) => gap.of === of).map((gap) => undecided(image, gap)),
+    ],
+  };
 }
 
 /** A rule about the steps of the build, each judged alone. */

@@ -8,7 +8,7 @@ import { BUILD_RULES } from "./build-rules.ts";
 import type { About, CheckedImage } from "./checked-image.ts";
 import { CONTENT_RULES } from "./content-rules.ts";
 import { EVIDENCE_RULES } from "./evidence.ts";
-import { ALLOW, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
+import { ALLOW, decidedBy, forbids, type ImageRule, isAllowed, violation } from "./image-rule.ts";
 import { withOrigin } from "./inherited.ts";
 import { cis, dockle, man } from "./references.ts";
 import { STRUCTURE_RULES } from "./structure-rules.ts";
@@ -110,17 +110,20 @@ const RULES: readonly ImageRule[] = [
     ["set-user-id", "set-group-id"],
     ({ kind, subject, detail }) => `${subject} is ${kind} (${detail})`,
   ),
-  forbids(
-    {
-      id: "no-file-capabilities",
-      title: "No file gives capabilities to whoever executes it",
-      rationale:
-        "A file capability is a part of root's rights that any user gets by executing the file; few tools show it.",
-      remediation: "Remove it with setcap -r, or give the capability to the container that needs it.",
-      references: [man("capabilities", 7)],
-    },
-    ["capability"],
-    ({ subject }) => `executing a file gives a capability: ${subject}`,
+  decidedBy(
+    "file-capabilities",
+    forbids(
+      {
+        id: "no-file-capabilities",
+        title: "No file gives capabilities to whoever executes it",
+        rationale:
+          "A file capability is a part of root's rights that any user gets by executing the file; few tools show it.",
+        remediation: "Remove it with setcap -r, or give the capability to the container that needs it.",
+        references: [man("capabilities", 7)],
+      },
+      ["capability"],
+      ({ subject }) => `executing a file gives a capability: ${subject}`,
+    ),
   ),
   forbids(
     {

@@ -11,9 +11,11 @@ import { formatDigest, verified } from "./formats/digest.ts";
 import type { ImageKind, ImageSource, LayerSource } from "./formats/source.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type ImageName, withSource } from "./open-image.ts";
+import type { Gap } from "./packages/package.ts";
 import { atAsync, malformed, Refusal } from "./refusal.ts";
 import { TarReader } from "./tar/reader.ts";
 import { type Anomaly, applyLayer, emptyTree, type ImageTree } from "./tree/apply.ts";
+import { capabilityReader } from "./tree/file-capabilities.ts";
 import { gather, type LayerEntry } from "./tree/layer.ts";
 import { readRootDirectory } from "./tree/root-directory.ts";
 
@@ -49,6 +51,8 @@ export interface Image extends ImageTree {
   readonly layers: readonly LayerFacts[];
   /** Null when no base was given. */
   readonly base: FittedBase | null;
+  /** What of it could not be read here, and can be elsewhere. */
+  readonly gaps: readonly Gap[];
 }
 
 /** A base that was given, beside the image. */
@@ -125,11 +129,11 @@ async function readLayers(
     facts.push(layer.facts);
   }
   const base = given === null || fit === null ? null : { given, ...fit, image: null };
-  const whole: Image = { ...image, path, kind: source.kind, source, layers: facts, base };
+  const whole: Image = { ...image, path, kind: source.kind, source, layers: facts, base, gaps: [] };
   if (base === null || !base.fits) return whole;
   const { path: at, source: documents } = base.given;
   const layers = facts.slice(0, base.shared);
-  const alone = { ...below, path: at, kind: documents.kind, source: documents, layers, base: null };
+  const alone = { ...below, path: at, kind: documents.kind, source: documents, layers, base: null, gaps: [] };
   return { ...whole, base: { ...base, image: alone } };
 }
 
@@ -189,9 +193,10 @@ async function blameDamage({ digest, size, stored }: LayerSource, error: unknown
   for await (const _ of verified(stored(), digest, size, "the stored layer")) void _;
 }
 
-function readDirectory({ path, base: given = null }: ImageRequest, budget: Budget): Image {
+async function readDirectory({ path, base: given = null }: ImageRequest, budget: Budget): Promise<Image> {
   const { handler, entries } = gather(budget);
-  readRootDirectory(path, handler, budget);
+  const capabilities = await capabilityReader();
+  readRootDirectory(path, handler, budget, capabilities);
   const image = emptyTree();
   applyLayer(image, 0, entries, false);
   const unpacked = budget.unpacked;
@@ -206,5 +211,13 @@ function readDirectory({ path, base: given = null }: ImageRequest, budget: Budge
     createdBy: null,
   };
   const base = given === null ? null : { given, ...fitBase(given, []), image: null };
-  return { ...image, path, kind: "rootfs-directory", source: null, layers: [facts], base };
+  return {
+    ...image,
+    path,
+    kind: "rootfs-directory",
+    source: null,
+    layers: [facts],
+    base,
+    gaps: capabilities.gaps(),
+  };
 }

@@ -1,7 +1,7 @@
 /** Facts are told from what files are: programs by content, capabilities decoded, secrets without their values, reach without guessing. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Budget } from "../../src/image/budget.ts";
 import { collect } from "../../src/image/content/collector.ts";
@@ -460,12 +460,4 @@ test("the modules of a Go program are read from the program", () => {
       { name: "new.org/y", version: "v1.1.0" },
     ],
   });
-});
-
-test("a directory's file capabilities are a gap, because they cannot be read", async () => {
-  const root = scratch();
-  mkdirSync(join(root, dirname("bin/true")));
-  copyFileSync("/bin/true", join(root, "bin/true"));
-  const found = await factsOf(await readGood(root));
-  expect(found.gaps.map(({ reason }) => reason).join()).toMatch(/file capabilities/);
 });

@@ -81,16 +81,10 @@ export async function factsOf(image: Image, evidence: Evidence | null = null): P
   const config = image.source?.config ?? null;
   const packages = await findPackages(tree);
   const { users, sharedIds, groups, gaps: userGaps } = findUsers(tree);
-  const gaps: Gap[] = [...packages.gaps, ...userGaps];
+  const gaps: Gap[] = [...image.gaps, ...packages.gaps, ...userGaps];
   const reach = findReach(tree, config, packages);
   const visible = visibleByLayer(tree, image.layers.length);
   const layers = image.layers.map((layer, index) => ({ ...layer, visible: visible[index] ?? 0 }));
-  if (image.kind === "rootfs-directory")
-    gaps.push({
-      path: "",
-      reason:
-        "file capabilities are extended attributes, which are not read from a directory: give a tar file",
-    });
   return {
     path: image.path,
     kind: image.kind,

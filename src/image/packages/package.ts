@@ -32,6 +32,8 @@ export interface ClaimedPackage {
 export interface Gap {
   readonly path: string;
   readonly reason: string;
+  /** The one kind of facts that it is about; absent where it may be about several. */
+  readonly of?: "file-capabilities";
 }
 
 export interface Found {

@@ -1,6 +1,7 @@
 /**
  * A root file system that lies open in a directory, as the entries of one layer. Links are recorded, never followed; files are opened
- * without following one, and without waiting for a fifo. Extended attributes cannot be read from here (Node has no call for it).
+ * without following one, and without waiting for a fifo. What is said of a file is all of the one that is open: mode, size, capabilities
+ * and bytes.
  */
 import {
   closeSync,
@@ -18,10 +19,16 @@ import { decodeName } from "../names.ts";
 import { malformed, Refusal } from "../refusal.ts";
 import type { Entry, EntryHandler } from "../tar/entry.ts";
 import { entryPath } from "../tar/path.ts";
+import type { CapabilityReader } from "./file-capabilities.ts";
 
 const CHUNK = 1 << 20;
 
-export function readRootDirectory(directory: string, handler: EntryHandler, budget: Budget): void {
+export function readRootDirectory(
+  directory: string,
+  handler: EntryHandler,
+  budget: Budget,
+  capabilities: CapabilityReader,
+): void {
   const buffer = Buffer.allocUnsafe(CHUNK);
   const inodes = new Map<string, string>();
   const visit = (host: Buffer, path: string): void => {
@@ -30,14 +37,14 @@ export function readRootDirectory(directory: string, handler: EntryHandler, budg
     const key = `${status.dev}:${status.ino}`;
     const first = status.nlink > 1 && !status.isDirectory() ? inodes.get(key) : undefined;
     if (status.nlink > 1 && first === undefined) inodes.set(key, path);
+    if (first === undefined && status.isFile()) {
+      readFile(host, path, status, buffer, budget, capabilities, handler);
+      return;
+    }
     const entry = entryOf(status, path, host, first ?? null);
     if (entry === null) return;
     budget.name(entry.path.length + entry.link.length);
-    const sink = handler(entry);
-    if (sink !== null) {
-      readFile(host, entry, buffer, budget, sink.write);
-      sink.end();
-    }
+    handler(entry);
     if (entry.type !== "directory") return;
     for (const name of readDirectory(host, path)) {
       const child = entryPath(path === "" ? decodeName(name) : `${path}/${decodeName(name)}`, budget.limits);
@@ -49,39 +56,45 @@ export function readRootDirectory(directory: string, handler: EntryHandler, budg
 
 const SLASH = Buffer.from("/");
 
+/** Of everything but a regular file under its first name. */
 function entryOf(status: Stats, path: string, host: Buffer, first: string | null): Entry | null {
   const type =
     first !== null
       ? "hardlink"
-      : status.isFile()
-        ? "file"
-        : status.isDirectory()
-          ? "directory"
-          : status.isSymbolicLink()
-            ? "symlink"
-            : status.isFIFO()
-              ? "fifo"
-              : status.isCharacterDevice()
-                ? "character"
-                : status.isBlockDevice()
-                  ? "block"
-                  : null;
+      : status.isDirectory()
+        ? "directory"
+        : status.isSymbolicLink()
+          ? "symlink"
+          : status.isFIFO()
+            ? "fifo"
+            : status.isCharacterDevice()
+              ? "character"
+              : status.isBlockDevice()
+                ? "block"
+                : null;
   // A socket is an address in use, not part of an image.
   if (type === null) return null;
   const isDevice = type === "character" || type === "block";
   return {
-    path,
+    ...metadata(status, path),
     type,
-    mode: status.mode & 0o7777,
-    uid: status.uid,
-    gid: status.gid,
-    size: type === "file" ? status.size : 0,
-    mtime: Math.floor(status.mtimeMs / 1000),
     link: type === "symlink" ? decodeName(readlinkSync(host, "buffer")) : (first ?? ""),
     device: isDevice ? { major: majorOf(status.rdev), minor: minorOf(status.rdev) } : null,
-    xattrs: null,
   };
 }
+
+/** What every kind of entry has, the rest empty. */
+const metadata = (status: Stats, path: string): Omit<Entry, "type"> => ({
+  path,
+  mode: status.mode & 0o7777,
+  uid: status.uid,
+  gid: status.gid,
+  size: 0,
+  mtime: Math.floor(status.mtimeMs / 1000),
+  link: "",
+  device: null,
+  xattrs: null,
+});
 
 // makedev(3), as glibc packs them.
 const majorOf = (device: number): number => (device >>> 8) & 0xfff;
@@ -103,29 +116,40 @@ function readDirectory(host: Buffer, path: string): readonly Buffer[] {
   }
 }
 
+/** A regular file, whole. */
 function readFile(
   host: Buffer,
-  entry: Entry,
+  path: string,
+  found: Stats,
   buffer: Buffer,
   budget: Budget,
-  write: (bytes: Buffer) => void,
+  capabilities: CapabilityReader,
+  handler: EntryHandler,
 ): void {
   let file: number;
   try {
     file = openSync(host, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    throw unreadable(entry.path, error);
+    throw unreadable(path, error);
   }
   try {
-    if (!fstatSync(file).isFile()) throw malformed(`${entry.path} changed while it was read`);
+    const status = fstatSync(file);
+    if (!status.isFile() || status.dev !== found.dev || status.ino !== found.ino)
+      throw malformed(`${path} changed while it was read`);
+    const attribute = capabilities.read(file, path);
+    const xattrs = attribute === null ? null : new Map([["security.capability", attribute]]);
+    const entry: Entry = { ...metadata(status, path), type: "file", size: status.size, xattrs };
+    budget.name(entry.path.length);
+    const sink = handler(entry);
     let total = 0;
     for (let count = readSync(file, buffer); count > 0; count = readSync(file, buffer)) {
       total += count;
       budget.unpack(count);
       if (total > entry.size) break;
-      write(buffer.subarray(0, count));
+      sink?.write(buffer.subarray(0, count));
     }
-    if (total !== entry.size) throw malformed(`${entry.path} changed while it was read`);
+    if (total !== entry.size) throw malformed(`${path} changed while it was read`);
+    sink?.end();
   } finally {
     closeSync(file);
   }
