@@ -61,6 +61,17 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
       ok: false,
       problems: [rulebook, from, tests, base].flatMap((one) => (one.ok ? [] : one.problems)),
     };
+  const asked = [...rulebook.value.policy.settings].find(
+    ([id, { severity }]) => severity !== "off" && STRUCTURE_RULES.some((rule) => rule.id === id),
+  );
+  if (asked !== undefined && countTests(tests.value) === 0) {
+    const message = `the policy ${rulebook.value.policy.name} asks for structure tests (${asked[0]}), and there are none`;
+    const where = flag("--structure-test");
+    return {
+      ok: false,
+      problems: [{ kind: "flag-invalid", where, pointer: "", message, hint: "give --structure-test FILE" }],
+    };
+  }
   const grades = GRADES.map((policy) =>
     unwrap(loadPolicy({ policy, cwd, source: { kind: "default" } }, IMAGE_RULES, policyFiles())),
   );

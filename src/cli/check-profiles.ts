@@ -1,6 +1,8 @@
 /**
  * What sandbox check profile and sandbox check rules do: flags to a request, reports to stdout and files, an exit status.
  */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { policyFiles } from "../gate/files.ts";
 import { exitStatusOf } from "../gate/finding.ts";
 import { formatReport } from "../gate/formats/index.ts";
@@ -11,7 +13,7 @@ import type { Gated, RunRequest } from "../gate/run.ts";
 import { isDay } from "../gate/waivers.ts";
 import { type GateRequest, gateProfiles } from "../gate-profiles.ts";
 import { IMAGE_RULES } from "../image-rules/registry.ts";
-import { type Checked, ProfileError, unwrap } from "../problems.ts";
+import { type Checked, type Problem, ProfileError, unwrap } from "../problems.ts";
 import { nearest } from "../profile/nearest.ts";
 import { PROFILE_RULES } from "../profile-rules/registry.ts";
 import type { CheckFlags, ReportOptions, WantedReport } from "./check.ts";
@@ -51,6 +53,9 @@ export async function runGate(
       flagProblem("--format", `${names} cannot both go to stdout`, "--output FILE after all but one"),
     );
   }
+  for (const { output } of wanted) if (output !== null) checkTarget("--output", output, problems);
+  if (flags.updateBaseline === true && flags.baseline !== undefined)
+    checkTarget("--baseline", flags.baseline, problems);
   refuse(problems);
   const { report, baseline } = unwrap(
     await gate({
@@ -73,6 +78,15 @@ export async function runGate(
   if (asked.every(({ output }) => output !== null))
     complain(`policy ${report.policy.name}: ${summarise(report)}`);
   return exitStatusOf(report, flags.failOn);
+}
+
+/** Before minutes are spent on what could not be written. What changes meanwhile is still refused when it is written. */
+function checkTarget(name: string, file: string, problems: Problem[]): void {
+  const shown = JSON.stringify(file);
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
+    problems.push(flagProblem(name, `${shown} is a directory`, "a file name"));
+  else if (statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory() !== true)
+    problems.push(flagProblem(name, `the directory of ${shown} does not exist`, "a directory that is there"));
 }
 
 /** The list of rules, or the page of one. */

@@ -45,6 +45,14 @@ export async function checkImages(
     reports.problems.push(
       flagProblem("--inherited", "no base is given that something could be inherited from", "--base IMAGE"),
     );
+  if (images.includes(""))
+    reports.problems.push(
+      flagProblem(
+        "sandbox check image",
+        "an image's path is empty",
+        "a path; is a variable of the script not set?",
+      ),
+    );
   const evidence = evidenceOf(images, flags.evidence ?? [], reports.problems);
   const progress = progressLine();
   return await runGate(flags, reports, async (request) => {

@@ -101,7 +101,9 @@ export function loadPolicy<F>(
       );
       const checks = reader.text(fields["checks"], KINDS);
       if (checks !== undefined && fields["checks"] !== undefined && checks !== registry.kind) {
-        reader.report(fields["checks"], `this policy is for ${checks}s, and ${registry.kind}s are checked`);
+        reader.report(fields["checks"], `this policy is for ${checks}s, and ${registry.kind}s are checked`, {
+          hint: `sandbox check rules lists the policies for ${registry.kind}s`,
+        });
       }
       for (const parent of readExtends(fields["extends"], reader))
         load(parent.name, directoryOf(file), toProvenance(parent.field.node.origin, parent.field.pointer), [
@@ -112,7 +114,9 @@ export function loadPolicy<F>(
         name = reader.text(fields["name"]) ?? wanted;
         description = reader.text(fields["description"]) ?? "";
       }
-      if (fields["rules"] !== undefined) readRules(fields["rules"], registry, settings, reader);
+      // The rules of another kind would all be unknown.
+      const isOther = checks !== undefined && checks !== registry.kind;
+      if (fields["rules"] !== undefined && !isOther) readRules(fields["rules"], registry, settings, reader);
     }
     problems.push(...reader.problems);
   };

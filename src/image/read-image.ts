@@ -128,6 +128,9 @@ async function readLayers(
     }
     facts.push(layer.facts);
   }
+  // What a `docker save` that failed leaves behind passes every rule about what must not be there.
+  if (bare && facts.every(({ entries }) => entries === 0))
+    throw malformed("the file is empty", "look whether the command that writes it failed");
   const base = given === null || fit === null ? null : { given, ...fit, image: null };
   const whole: Image = { ...image, path, kind: source.kind, source, layers: facts, base, gaps: [] };
   if (base === null || !base.fits) return whole;

@@ -48,6 +48,7 @@ export function parseYaml(bytes: Uint8Array, file: string, kind: ProblemKind): C
   } catch {
     return fail("it is not UTF-8");
   }
+  if (text.includes("\0")) return fail("it is not text: it has a zero byte");
   const offsetOf = (node: ParsedNode): number => node.range[0];
   const originOf = (offset: number): Origin => {
     const { line, col } = counter.linePos(offset);

@@ -110,6 +110,56 @@ describe("--base", () => {
   });
 });
 
+describe("what is given by mistake is said to be so, and is never a pass", () => {
+  const IMAGE = /neither a tar file nor a directory; give what docker save/;
+  it.for<readonly [string, readonly string[], number, RegExp]>([
+    ["an empty file", ["empty.tar"], 3, /empty\.tar: the file is empty; look whether the command/],
+    ["an archive of nothing", ["nothing.tar"], 3, /nothing\.tar: the file is empty/],
+    ["a Dockerfile", ["Dockerfile"], 3, IMAGE],
+    ["a policy", ["no-image.json"], 3, IMAGE],
+    ["a variable that is not set", [""], 2, /an image's path is empty; .*a variable of the script not set/],
+    [
+      "no structure tests",
+      ["app.tar", "--policy", "structure-tests"],
+      2,
+      /--structure-test: .* there are none; give --structure-test FILE/,
+    ],
+    [
+      "a policy for profiles",
+      ["app.tar", "--policy", "hardened"],
+      2,
+      /^[^\n]*hardened\.json:\d+:\d+ \/checks: this policy is for profiles[^\n]*\n$/,
+    ],
+    [
+      "a directory for a report",
+      ["app.tar", "--format", "json", "--output", "."],
+      2,
+      /^--output: "\S+" is a directory/,
+    ],
+    [
+      "a report in no directory",
+      ["app.tar", "--format", "json", "--output", "no/x.json"],
+      2,
+      /^--output: the directory of "\S+no\/x\.json" does not exist/,
+    ],
+    [
+      "an image as structure tests",
+      ["app.tar", "--structure-test", "app.tar"],
+      2,
+      /^app\.tar: it is not text/,
+    ],
+  ])("%s", async ([, args, status, message]) => {
+    writeFileSync(join(cwd, "empty.tar"), "");
+    writeFileSync(join(cwd, "nothing.tar"), Buffer.alloc(10_240));
+    writeFileSync(join(cwd, "no-image.json"), "{}");
+    const ended = await check(...args);
+    expect([ended.status, `${ended.stdout}${ended.stderr}`]).toEqual([
+      status,
+      expect.stringMatching(message),
+    ]);
+  });
+});
+
 describe("--dockerfile", () => {
   it("puts SARIF results on the lines that brought what was found", async () => {
     const { status, stdout, stderr } = await check(...WITH, "--format", "sarif");

@@ -40,6 +40,10 @@ function repository(): { readonly work: string; readonly env: Readonly<Record<st
   };
   writeFileSync(join(work, "app.tar"), dockerArchive(spec, ["app:1"]));
   writeFileSync(join(work, "Dockerfile"), "FROM scratch\nCOPY conf /etc/\nUSER root\n");
+  const wanted = "- {name: conf, path: /etc/conf, shouldExist: true}";
+  writeFileSync(join(work, "structure.yaml"), `schemaVersion: 2.0.0\nfileExistenceTests:\n${wanted}\n`);
+  // Somebody's own report, in the repository.
+  writeFileSync(join(work, "sandbox-image.sarif"), '{"runs":[{"forged":true}]}');
   const paths = [bin, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"];
   return { work, env: { PATH: paths.join(":"), HOME: directory, CI: "true" } };
 }
@@ -133,7 +137,11 @@ describe("the action for GitHub", () => {
   });
 
   test("passes what a policy lets pass, with several files a line each", () => {
-    const { work, ...ended } = act({ image: "app.tar\n\napp.tar", policy: "structure-tests" });
+    const { work, ...ended } = act({
+      image: "app.tar\n\napp.tar",
+      policy: "structure-tests",
+      "structure-test": "\nstructure.yaml",
+    });
     expect([ended.status, ended.outputs]).toEqual([0, "status=0\nsarif=sandbox-image.sarif\n"]);
     expect(existsSync(join(work, "sandbox-image.sarif"))).toBe(true);
   });
@@ -149,6 +157,12 @@ describe("the action for GitHub", () => {
       const { status, outputs, work } = act(given);
       expect(status).not.toBe(0);
       expect(outputs).toContain(`status=${status}\n`);
+      // A report that was in the repository is not handed on as that of this check.
+      expect(outputs.includes("sarif=")).toBe(existsSync(join(work, "sandbox-image.sarif")));
+      expect(
+        existsSync(join(work, "sandbox-image.sarif")) &&
+          readFileSync(join(work, "sandbox-image.sarif"), "utf8"),
+      ).not.toContain("forged");
       expect(existsSync(join(work, "hacked"))).toBe(false);
     }
   });

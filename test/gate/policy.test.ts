@@ -84,8 +84,10 @@ describe("a policy", () => {
     ],
     [
       "a policy for something else",
-      policyOf({}, { checks: "image" }),
-      ["p.json:3:13 /checks: this policy is for images, and profiles are checked"],
+      policyOf({ "not-known": "error" }, { checks: "image" }),
+      [
+        "p.json:3:13 /checks: this policy is for images, and profiles are checked; sandbox check rules lists the policies for profiles",
+      ],
     ],
     [
       "what is missing",

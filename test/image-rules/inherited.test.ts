@@ -181,7 +181,7 @@ describe("an image that was not built on the base that is given", () => {
     ["that has its layers in another order", [BASE[1] ?? [], BASE[0] ?? []], "none of its layers is in it"],
     ["that has fewer layers", [BASE[0] ?? []], "of its 2 layers only the lowest 1 are in it"],
   ] as const)("%s is said to be so, and nothing of it counts as inherited", async (_, layers, words) => {
-    for (const policy of [POLICY, "structure-tests"]) {
+    for (const policy of [POLICY, "dockle-equivalent"]) {
       const report = await check(layout(spec(layers)), { policy, inherited: "apart" });
       const fits = report.findings.find(({ rule }) => rule.id === "base-fits");
       expect(fits?.message).toBe(`the image was not built on ${base}: ${words}`);

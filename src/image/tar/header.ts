@@ -64,8 +64,12 @@ function checkPrefix(block: Buffer, gnu: boolean, ustar: boolean): void {
     throw hostile("a tar header has something between its name and its times that readers take for either");
 }
 
-/** The sum of all bytes with the field itself as blanks. Some old writers summed signed bytes. */
 function verifyChecksum(block: Buffer): void {
+  if (!hasChecksum(block)) throw malformed("a tar header has a wrong checksum");
+}
+
+/** The sum of all bytes with the field itself as blanks. Some old writers summed signed bytes. */
+export function hasChecksum(block: Buffer): boolean {
   let unsigned = 0;
   let signed = 0;
   for (let at = 0; at < BLOCK; at++) {
@@ -74,7 +78,7 @@ function verifyChecksum(block: Buffer): void {
     signed += byte < 128 ? byte : byte - 256;
   }
   const stored = octal(block, 148, 8);
-  if (stored !== unsigned && stored !== signed) throw malformed("a tar header has a wrong checksum");
+  return stored === unsigned || stored === signed;
 }
 
 /** Up to the first NUL. */

@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from "../limits.ts";
 import { decodeName } from "../names.ts";
 import { hostile, malformed, tooLarge } from "../refusal.ts";
 import { ExtendedHeaders, isExtended } from "./extended.ts";
-import { BLOCK, isZeroBlock, parseHeader } from "./header.ts";
+import { BLOCK, hasChecksum, isZeroBlock, parseHeader } from "./header.ts";
 import { entryPath } from "./path.ts";
 
 export interface TableEntry {
@@ -38,6 +38,12 @@ export async function readTable(
     // A file on disk answers at once: waiting for 50,000 answers would take longer than reading them.
     const block = Buffer.isBuffer(found) ? found : await found;
     if (block.length === 0 || (block.length === BLOCK && isZeroBlock(block))) break;
+    // What does not even begin like a tar file is another file, given by mistake.
+    if (at === 0 && !(block.length === BLOCK && hasChecksum(block)))
+      throw malformed(
+        "it is no image: neither a tar file nor a directory",
+        "give what docker save, docker buildx build --output type=oci or skopeo copy wrote",
+      );
     if (block.length < BLOCK) throw malformed("the tar file ends in the middle of a header");
     const header = parseHeader(block);
     const offset = at + BLOCK;
