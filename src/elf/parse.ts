@@ -12,6 +12,8 @@ export interface Elf {
   /** PT_INTERP; null for a static program or a library. */
   readonly interpreter: string | null;
   readonly needed: readonly string[];
+  /** Libraries that the loader takes as well if it finds them: DT_AUXILIARY, DT_FILTER, DT_AUDIT, DT_DEPAUDIT. */
+  readonly optional: readonly string[];
   readonly rpath: string | null;
   readonly runpath: string | null;
   /** e_type: 2 a program at fixed addresses, 3 a library or a position-independent program. */
@@ -121,6 +123,13 @@ const DT_BIND_NOW = 24;
 const DT_FLAGS = 30;
 const DT_GNU_HASH = 0x6ffffef5;
 const DT_FLAGS_1 = 0x6ffffffb;
+/** By tag: whether several names are in one text, with colons between them (ld.so(8), LD_AUDIT). */
+const OPTIONAL: ReadonlyMap<number, boolean> = new Map([
+  [0x7ffffffd, false],
+  [0x7fffffff, false],
+  [0x6ffffefc, true],
+  [0x6ffffefb, true],
+]);
 const DT_RPATH = 15;
 const DT_RUNPATH = 29;
 
@@ -210,8 +219,8 @@ function terminated(bytes: Buffer | null): string | null {
   return bytes === null || end < 0 ? null : bytes.toString("utf8", 0, end);
 }
 
-type Libraries = Pick<Elf, "needed" | "rpath" | "runpath" | "dynamic">;
-const NO_LIBRARIES: Libraries = { needed: [], rpath: null, runpath: null, dynamic: null };
+type Libraries = Pick<Elf, "needed" | "optional" | "rpath" | "runpath" | "dynamic">;
+const NO_LIBRARIES: Libraries = { needed: [], optional: [], rpath: null, runpath: null, dynamic: null };
 
 function readDynamic(
   slice: Slice,
@@ -226,14 +235,17 @@ function readDynamic(
   const fields = fieldsOf(bytes, bits, littleEndian);
   const width = bits / 8;
   const names: number[] = [];
+  const optional: { readonly at: number; readonly isList: boolean }[] = [];
   const values = new Map<number, number>();
   for (let at = 0; at + 2 * width <= bytes.length; at += 2 * width) {
     const tag = fields.native(at);
     const value = fields.native(at + width);
     if (tag === DT_NULL) break;
+    const isList = OPTIONAL.get(tag);
     if (tag === DT_NEEDED) names.push(value);
+    else if (isList !== undefined) optional.push({ at: value, isList });
     else values.set(tag, value);
-    if (names.length > MAX_NEEDED) return null;
+    if (names.length + optional.length > MAX_NEEDED) return null;
   }
   const value = (tag: number): number => values.get(tag) ?? 0;
   const table = value(DT_STRTAB);
@@ -256,6 +268,9 @@ function readDynamic(
   if (found.length !== names.length) return null;
   return {
     needed: found,
+    optional: optional
+      .flatMap(({ at, isList }) => (isList ? (textAt(at)?.split(":") ?? []) : [textAt(at) ?? ""]))
+      .filter((name) => name !== ""),
     rpath: rpath ?? null,
     runpath: runpath ?? null,
     dynamic: {

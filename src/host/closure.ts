@@ -1,9 +1,9 @@
 /**
  * Takes a program's path, gives every file that starting it opens: the program, interpreters of scripts, the ELF
  * interpreter and the libraries of DT_NEEDED, found as ld.so(8) finds them but by reading only: nothing is run.
- * LD_LIBRARY_PATH and LD_PRELOAD do not count, and what a program opens later (dlopen(3), NSS, locales) is not seen.
+ * LD_LIBRARY_PATH and LD_PRELOAD count where they are given, and what a program opens later (dlopen(3), NSS, locales) is not seen.
  */
-import { realpathSync } from "node:fs";
+import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import type { Elf, Executable } from "../elf/parse.ts";
 import type { Problem, Provenance } from "../problems.ts";
@@ -25,12 +25,31 @@ export interface Files {
   readonly read: (path: string) => Readable;
   /** The path without links; null when nothing is there. */
   readonly real: (path: string) => string | null;
+  /** Whether execve(2) may start it: PATH passes over what it may not. "partly": some users may. */
+  readonly executable: (path: string) => "yes" | "partly" | "no";
   /** The bytes of /etc/ld.so.cache; none where there is none. */
   readonly cache: () => Buffer;
+  /** What musl's loader is told about directories; null where there is no such file. */
+  readonly text: (path: string) => string | null;
+  /** Other builds of a library, in directories below its own, that the loader takes instead on some machines (ld.so(8), glibc-hwcaps). */
+  readonly variants: (path: string) => readonly string[];
 }
 
+/** What the environment adds (ld.so(8)). */
+export interface LoaderSettings {
+  /** LD_LIBRARY_PATH, as directories. */
+  readonly libraryPath: readonly string[];
+  /** LD_PRELOAD, LD_AUDIT and the like: taken if they are there. */
+  readonly preload: readonly string[];
+}
+
+const NO_SETTINGS: LoaderSettings = { libraryPath: [], preload: [] };
+
 /** As much of an ELF file as the loader goes by. */
-export type Linked = Pick<Elf, "bits" | "machine" | "interpreter" | "needed" | "rpath" | "runpath">;
+export type Linked = Pick<
+  Elf,
+  "bits" | "machine" | "interpreter" | "needed" | "optional" | "rpath" | "runpath"
+>;
 
 export type Readable =
   | { readonly kind: "elf"; readonly elf: Linked }
@@ -39,7 +58,11 @@ export type Readable =
 const HOST: Files = {
   read: readExecutable,
   real: realPath,
+  executable: executableHere,
   cache: () => readRegular(CACHE, MAX_CACHE_BYTES) ?? Buffer.alloc(0),
+  text: (path) => readRegular(path, MAX_TEXT)?.toString("utf8") ?? null,
+  // The loader does without them where they are not shown.
+  variants: () => [],
 };
 
 /** The kernel gives up after this many interpreters of interpreters (execve(2), ELOOP). */
@@ -47,6 +70,7 @@ const MAX_INTERPRETERS = 4;
 const MAX_FILES = 4096;
 const CACHE = "/etc/ld.so.cache";
 const MAX_CACHE_BYTES = 64 << 20;
+const MAX_TEXT = 1 << 16;
 
 /** Directories that the loader of each machine was built with. Distributions differ; a directory that is not there costs one look. */
 const MACHINES: Readonly<
@@ -93,7 +117,7 @@ const MACHINES: Readonly<
 };
 
 /** musl's loader is its own libc, and reads no cache. */
-const MUSL_INTERPRETER = /\/ld-musl-[^/]*\.so\.1$/;
+const MUSL_INTERPRETER = /\/ld-musl-([^/]*)\.so\.1$/;
 const MUSL_BUILT_IN = /^lib(?:c|m|rt|pthread|dl|util|xnet|crypt|resolv)\./;
 const MUSL_DIRECTORIES = ["/lib", "/usr/local/lib", "/usr/lib"];
 
@@ -108,12 +132,14 @@ interface Loaded {
  * @param searchPath - PATH inside the sandbox, for scripts that start through env(1).
  * @param where - whom to blame for a file that is missing.
  * @param system - where to look; this host unless given.
+ * @param settings - what the environment inside says.
  */
 export function findClosure(
   program: string,
   searchPath: string,
   where: Provenance,
   system: Files = HOST,
+  settings: LoaderSettings = NO_SETTINGS,
 ): Closure {
   const files = new Set<string>();
   const problems: Problem[] = [];
@@ -165,19 +191,21 @@ export function findClosure(
       return;
     }
     addProgram(interpreter, depth + 1);
-    const name = interpreter.endsWith("/env") ? envProgram(match?.[2] ?? "") : null;
-    if (name === null) return;
-    const found = findInPath(name, searchPath, system);
-    if (found === null)
+    const started = interpreter.endsWith("/env") ? envProgram(match?.[2] ?? "") : null;
+    if (started === null) return;
+    const places = started.path ?? searchPath;
+    const found = findAllInPath(started.name, places, system);
+    if (found.length === 0)
       miss(
-        `${name}, the interpreter of ${script}, is in no directory of ${searchPath}`,
+        `${started.name}, the interpreter of ${script}, is in no directory of ${places}`,
         "install it or correct PATH",
       );
-    else addProgram(found, depth + 1);
+    for (const one of found) addProgram(one, depth + 1);
   };
 
   const addElf = (path: string, elf: Linked): void => {
-    const musl = elf.interpreter !== null && MUSL_INTERPRETER.test(elf.interpreter);
+    const machine = elf.interpreter === null ? null : MUSL_INTERPRETER.exec(elf.interpreter);
+    const musl = machine === null ? null : muslDirectories(machine[1] ?? "", system);
     if (elf.interpreter !== null) {
       if (!isAbsolute(elf.interpreter) || system.real(elf.interpreter) === null) {
         miss(
@@ -193,32 +221,44 @@ export function findClosure(
     const loaded = new Set<string>();
     const interpreter = elf.interpreter === null ? null : system.real(elf.interpreter);
     for (let object = queue.shift(); object !== undefined; object = queue.shift()) {
-      for (const name of object.elf.needed) {
+      // A static program has no loader that would look.
+      const extra = object.by === null && elf.interpreter !== null ? settings.preload : [];
+      const optional = [...object.elf.optional, ...extra];
+      for (const [index, name] of [...object.elf.needed, ...optional].entries()) {
         if (loaded.has(name) || files.size > MAX_FILES) continue;
         loaded.add(name);
-        if (musl && MUSL_BUILT_IN.test(name)) continue;
+        if (musl !== null && MUSL_BUILT_IN.test(name)) continue;
         const found = findLibrary(name, object, musl);
         if (found === null) {
+          if (index >= object.elf.needed.length) continue;
           miss(
             `${object.path} needs the library ${name}, which is nowhere that the loader looks`,
             "install the package that has it (ldconfig -p lists what is there)",
           );
           continue;
         }
-        add(found.path);
-        if (system.real(found.path) !== interpreter) queue.push(found);
+        for (const one of [found, ...variantsOf(found)]) {
+          add(one.path);
+          if (system.real(one.path) !== interpreter) queue.push(one);
+        }
       }
     }
   };
 
-  const findLibrary = (name: string, object: Loaded, musl: boolean): Loaded | null => {
+  const loadFor = (object: Loaded, path: string): Loaded | null => {
+    const content = system.read(path);
+    // A library for another machine in an early directory is passed over, as the loader does.
+    if (content.kind !== "elf" || content.elf.machine !== object.elf.machine) return null;
+    return content.elf.bits === object.elf.bits ? { path, elf: content.elf, by: object } : null;
+  };
+
+  const variantsOf = ({ path, by }: Loaded): readonly Loaded[] =>
+    by === null ? [] : system.variants(path).flatMap((one) => loadFor(by, one) ?? []);
+
+  /** @param musl - directories of musl's loader; null for glibc's. */
+  const findLibrary = (name: string, object: Loaded, musl: readonly string[] | null): Loaded | null => {
     const machine = MACHINES[`${object.elf.machine}:${object.elf.bits}`];
-    const load = (path: string): Loaded | null => {
-      const content = system.read(path);
-      // A library for another machine in an early directory is passed over, as the loader does.
-      if (content.kind !== "elf" || content.elf.machine !== object.elf.machine) return null;
-      return content.elf.bits === object.elf.bits ? { path, elf: content.elf, by: object } : null;
-    };
+    const load = (path: string): Loaded | null => loadFor(object, path);
     const first = (directories: readonly string[]): Loaded | null => {
       for (const directory of directories) {
         const found = load(join(directory, name));
@@ -228,24 +268,30 @@ export function findClosure(
     };
     const platform = machine?.platform ?? "";
     if (name.includes("/")) {
-      for (const path of expand(name, object.path, platform, system)) {
+      for (const path of expand(name, originOf(object, system), platform)) {
         const found = isAbsolute(path) ? load(normalize(path)) : null;
         if (found !== null) return found;
       }
       return null;
     }
     // DT_RPATH counts for what an object loads, directly or not, and not at all for an object that has DT_RUNPATH.
-    if (object.elf.runpath === null || musl) {
+    // LD_LIBRARY_PATH comes between the two; musl has it first, and takes both of the others alike.
+    const early = musl === null ? null : first(settings.libraryPath);
+    if (early !== null) return early;
+    if (object.elf.runpath === null || musl !== null) {
       for (let at: Loaded | null = object; at !== null; at = at.by) {
-        const paths = at.elf.rpath ?? (musl ? at.elf.runpath : null);
-        const found = paths === null ? null : first(searchDirectories(paths, at.path, platform, system));
+        const paths = at.elf.rpath ?? (musl === null ? null : at.elf.runpath);
+        const found = paths === null ? null : first(searchDirectories(paths, originOf(at, system), platform));
         if (found !== null) return found;
       }
-    } else {
-      const found = first(searchDirectories(object.elf.runpath, object.path, platform, system));
+    }
+    const given = first(settings.libraryPath);
+    if (given !== null) return given;
+    if (object.elf.runpath !== null && musl === null) {
+      const found = first(searchDirectories(object.elf.runpath, originOf(object, system), platform));
       if (found !== null) return found;
     }
-    if (musl) return first(MUSL_DIRECTORIES);
+    if (musl !== null) return first(musl);
     cache ??= parseLibraryCache(system.cache());
     const directories = machine?.directories ?? [];
     for (const path of cache.get(name) ?? []) {
@@ -262,40 +308,66 @@ export function findClosure(
   return { files: [...files], problems };
 }
 
-/** The program that `env ARGUMENTS` starts, of a `#!` line: assignments and options skipped, -S split at blanks. */
-function envProgram(argument: string): string | null {
-  const words = argument.split(/[ \t]+/).map((word) => word.replace(/^(?:-S|--split-string=)/, ""));
-  return words.find((word) => word !== "" && !word.startsWith("-") && !word.includes("=")) ?? null;
+/** A file of /etc takes the place of what musl's loader was built with: directories, one a line or with colons between. */
+function muslDirectories(machine: string, system: Files): readonly string[] {
+  const told = system.text(`/etc/ld-musl-${machine}.path`);
+  return told === null ? MUSL_DIRECTORIES : told.split(/[:\n]/).filter(isAbsolute).map(normalize);
 }
 
-/** The first executable regular file of that name in the absolute directories of a PATH. */
-export function findInPath(name: string, searchPath: string, system: Files = HOST): string | null {
-  if (name.includes("/")) return isAbsolute(name) ? name : null;
-  for (const directory of searchPath.split(":")) {
-    if (!isAbsolute(directory)) continue;
-    const path = join(directory, name);
-    if (system.read(path).kind !== "unreadable") return path;
+interface Started {
+  readonly name: string;
+  /** A PATH of its own; null: the one that is there. */
+  readonly path: string | null;
+}
+
+/** The program that `env ARGUMENTS` starts, of a `#!` line (env(1)): options and assignments skipped, -S split at blanks. */
+function envProgram(argument: string): Started | null {
+  const words = argument.split(/[ \t]+/).map((word) => word.replaceAll(/["']/g, ""));
+  let path: string | null = null;
+  for (let at = 0; at < words.length; at++) {
+    // -S may stand in a row of letters, with the first word right behind it: -iSpython.
+    const word = (words[at] ?? "").replace(/^(?:-[0iv]*S|--split-string=)/, "");
+    if (/^-[0iv]*[uC]$|^--(?:unset|chdir)$/.test(word)) at++;
+    else if (word.startsWith("PATH=")) path = word.slice("PATH=".length);
+    else if (word !== "" && !word.startsWith("-") && !word.includes("=")) return { name: word, path };
   }
   return null;
 }
 
+/** The first executable regular file of that name in the absolute directories of a PATH. */
+export function findInPath(name: string, searchPath: string, system: Files = HOST): string | null {
+  return findAllInPath(name, searchPath, system)[0] ?? null;
+}
+
+/** That file and, when not everybody may execute it, those that others get instead. */
+export function findAllInPath(name: string, searchPath: string, system: Files): readonly string[] {
+  if (name.includes("/")) return isAbsolute(name) ? [name] : [];
+  const found: string[] = [];
+  for (const directory of searchPath.split(":")) {
+    if (!isAbsolute(directory)) continue;
+    const path = join(directory, name);
+    const may = system.executable(path);
+    if (may !== "no") found.push(path);
+    if (may === "yes") break;
+  }
+  return found;
+}
+
 /** The absolute directories of an RPATH. A relative one would depend on the caller's directory and is left out. */
-function searchDirectories(
-  paths: string,
-  object: string,
-  platform: string,
-  system: Files,
-): readonly string[] {
+function searchDirectories(paths: string, origin: string, platform: string): readonly string[] {
   return paths
     .split(":")
-    .flatMap((entry) => expand(entry, object, platform, system))
+    .flatMap((entry) => expand(entry, origin, platform))
     .filter(isAbsolute)
     .map(normalize);
 }
 
+/** $ORIGIN: of a program where it really lies, of a library the directory of the name that it was found by. */
+const originOf = ({ path, by }: Loaded, system: Files): string =>
+  dirname(by === null ? (system.real(path) ?? path) : path);
+
 /** $LIB is a property of the loader's build, not of the file: each of its usual values is a candidate. */
-function expand(entry: string, object: string, platform: string, system: Files): readonly string[] {
-  const origin = dirname(system.real(object) ?? object);
+function expand(entry: string, origin: string, platform: string): readonly string[] {
   const libraries = /\$(?:LIB|\{LIB\})/.test(entry)
     ? [`lib/${platform === "i686" ? "i386" : platform}-linux-gnu`, "lib64", "lib"]
     : [""];
@@ -305,6 +377,16 @@ function expand(entry: string, object: string, platform: string, system: Files):
       .replaceAll(/\$(?:PLATFORM|\{PLATFORM\})/g, () => platform)
       .replaceAll(/\$(?:LIB|\{LIB\})/g, () => lib),
   );
+}
+
+function executableHere(path: string): "yes" | "no" {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile() ? "yes" : "no";
+  } catch {
+    // Missing, forbidden or a loop of links: the search goes on in each case (execvp(3)).
+    return "no";
+  }
 }
 
 function realPath(path: string): string | null {

@@ -8,7 +8,7 @@ import { hardeningOf, isProgram, readSymbols } from "../../elf/hardening.ts";
 import { classify, type Elf, parseSegments } from "../../elf/parse.ts";
 import type { Budget } from "../budget.ts";
 import type { Sink } from "../tar/entry.ts";
-import type { Content, ElfContent } from "./content.ts";
+import type { Content, ElfContent, LibraryService } from "./content.ts";
 import { readGoBuild } from "./go-build.ts";
 import { isJarName, LONGEST_JAR, readJar } from "./jar.ts";
 import { isKept, LONGEST_KEPT } from "./keep.ts";
@@ -173,6 +173,22 @@ function analyse(
 
 const STARTERS = /^(?:execv[pe]*|execl[pe]?|execveat|fexecve|posix_spawnp?|system|popen|wordexp)$/;
 
+const LOADERS = /^(?:dlm?open|__libc_dlopen_mode)$/;
+
+/** Functions for which glibc loads a library of its own (nsswitch.conf(5), iconv(3), pthread_exit(3)). */
+const SERVICES: Readonly<Record<LibraryService, RegExp>> = {
+  names:
+    /^(?:[gs]et(?:pw|gr|sp|sg|host|net|netgr|proto|serv|rpc|alias)(?:ent|nam|uid|gid|by\w+)\w*|get(?:addr|name)info(?:_a)?|getgrouplist|initgroups|innetgr|ether_(?:ntohost|hostton)|gethostid|getpw)$/,
+  "character-sets": /^iconv_open$/,
+  locales: /^(?:setlocale|newlocale)$/,
+  unwinder: /^(?:pthread_(?:cancel|exit)|thrd_exit|backtrace)$/,
+};
+
+const servicesOf = (imported: readonly string[]): readonly LibraryService[] =>
+  (Object.keys(SERVICES) as LibraryService[]).filter((service) =>
+    imported.some((name) => SERVICES[service].test(name)),
+  );
+
 function elfContent(
   elf: Elf,
   slice: (offset: number, length: number) => Buffer | null,
@@ -191,12 +207,14 @@ function elfContent(
     program,
     interpreter: elf.interpreter,
     needed: elf.needed,
+    optional: elf.optional,
     rpath: elf.rpath,
     runpath: elf.runpath,
     soname: elf.dynamic?.soname ?? null,
     hardening: hardeningOf(elf, symbols, go !== null),
-    loads: symbols === null ? null : symbols.imported.some((name) => name === "dlopen" || name === "dlmopen"),
+    loads: symbols === null ? null : symbols.imported.some((name) => LOADERS.test(name)),
     starts: symbols === null ? null : symbols.imported.some((name) => STARTERS.test(name)),
+    services: symbols === null ? null : servicesOf(symbols.imported),
     calls: callNeeds(elf, symbols, slice),
     marks: program ? findMarks(bytes, symbols, elf.needed) : [],
     go,

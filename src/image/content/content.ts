@@ -22,12 +22,16 @@ export interface Content {
   readonly gap: string | null;
 }
 
+/** Names of users, hosts and services by modules of nsswitch.conf(5); character sets by those of iconv(3); the unwinder of threads. */
+export type LibraryService = "names" | "character-sets" | "locales" | "unwinder";
+
 export interface ElfContent {
   readonly bits: 32 | 64;
   readonly machine: number;
   readonly program: boolean;
   readonly interpreter: string | null;
   readonly needed: readonly string[];
+  readonly optional: readonly string[];
   readonly rpath: string | null;
   readonly runpath: string | null;
   readonly soname: string | null;
@@ -38,6 +42,8 @@ export interface ElfContent {
   readonly starts: boolean | null;
   /** Kinds of system calls that it can ask for. Null: any, because it makes its calls itself or its imports are unknown. */
   readonly calls: readonly CallNeed[] | null;
+  /** What the C library loads by itself for its caller. Null when imports are unknown. */
+  readonly services: readonly LibraryService[] | null;
   readonly marks: readonly Mark[];
   readonly go: GoBuild | null;
 }

@@ -12,6 +12,8 @@ const EXACT = new Set([
   "etc/shells",
   "etc/ld.so.conf",
   "etc/ld.so.cache",
+  "etc/ld.so.preload",
+  "etc/nsswitch.conf",
   "var/lib/dpkg/status",
   "var/lib/dpkg/diversions",
   "lib/apk/db/installed",

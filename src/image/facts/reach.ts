@@ -1,13 +1,16 @@
 /**
- * What can run: from ENTRYPOINT, CMD and HEALTHCHECK through `#!`, ELF interpreters and needed libraries. What is reached can run; what is
+ * What can run: from ENTRYPOINT, CMD and HEALTHCHECK through `#!`, ELF interpreters, needed libraries and those that the environment, the loader's
+ * files and the C library add (loader.ts). What is reached can run; what is
  * not reached is named by nothing that the loader follows. Whether it can still be run is another question, and the answer is often "not
  * known": a shell, an interpreter, dlopen(3) or execve(2) can reach what no table names. Each such reason is listed.
  */
 import { CALL_NEEDS, type CallNeed } from "../../elf/call-needs.ts";
-import { type Files, findClosure, findInPath } from "../../host/closure.ts";
+import { type Files, findAllInPath, findClosure, type LoaderSettings } from "../../host/closure.ts";
+import type { ElfContent } from "../content/content.ts";
 import type { ImageConfig } from "../formats/config.ts";
 import type { Packages } from "../packages/find.ts";
 import type { Inode, Tree } from "../tree/tree.ts";
+import { environmentOf, filesOf, librariesOfServices } from "./loader.ts";
 
 export interface Unknown {
   readonly path: string;
@@ -38,28 +41,41 @@ export interface CallsNeeded {
   readonly because: readonly string[];
 }
 
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const INTERPRETERS = new Set(["python", "perl", "ruby", "node", "php", "lua", "java"]);
+
+/** Every word may name a program, and is looked for in every directory of PATH. */
+const MOST_WORDS = 1024;
 
 export function findReach(tree: Tree, config: ImageConfig | null, packages: Packages): Reach {
   const starts = startsOf(config);
   const system = filesOf(tree);
-  const searchPath = config?.env.find((one) => one.startsWith("PATH="))?.slice(5) ?? DEFAULT_PATH;
+  const environment = environmentOf(tree, config, starts);
   const reached = new Set<string>();
   const missing = new Set<string>();
-  const add = (program: string): void => {
-    const closure = findClosure(program, searchPath, { kind: "default" }, system);
-    for (const path of closure.files) reached.add(system.real(path)?.slice(1) ?? path.slice(1));
-    for (const { message } of closure.problems) missing.add(message);
+  const programs = new Set<string>();
+  const follow = (settings: LoaderSettings): void => {
+    for (const program of programs)
+      for (const searchPath of environment.searchPaths) {
+        const closure = findClosure(program, searchPath, { kind: "default" }, system, settings);
+        for (const path of closure.files) reached.add(system.real(path)?.slice(1) ?? path.slice(1));
+        for (const { message } of closure.problems) missing.add(message);
+      }
   };
   for (const argv of starts) {
-    for (const [index, word] of argv.entries()) {
-      const program = commandOf(word, config?.workingDirectory ?? "/", searchPath, system);
-      if (program !== null) add(program);
-      else if (index === 0) missing.add(`${word} is not in the image`);
+    if (argv.length > MOST_WORDS) missing.add(`what is behind the first ${MOST_WORDS} words of a command`);
+    for (const [index, word] of argv.slice(0, MOST_WORDS).entries()) {
+      const named = commandsOf(word, config?.workingDirectory ?? "/", environment.searchPaths, system);
+      for (const program of named) programs.add(program);
+      if (named.length === 0 && index === 0) missing.add(`${word} is not in the image`);
+      else if (index === 0 && named.some((path) => system.read(path).kind === "other"))
+        missing.add(`${word} is no program by itself: what the host starts for it is not known`);
     }
   }
-  const unknown = unknownOf(tree, reached);
+  follow(environment);
+  // What was reached says what the C library will load for it, and that says no more of the kind.
+  const loaded = librariesOfServices(tree, reached, config);
+  if (loaded.length > 0) follow({ ...environment, preload: [...environment.preload, ...loaded] });
+  const unknown = unknownOf(tree, reached, programs, system);
   return {
     starts,
     reached: [...reached].toSorted(),
@@ -74,14 +90,19 @@ function startsOf(config: ImageConfig | null): readonly (readonly string[])[] {
   if (config === null) return [];
   const main = [...config.entrypoint, ...config.command];
   const [form, ...test] = config.healthcheck ?? [];
-  const health = form === "CMD-SHELL" ? ["/bin/sh", "-c", ...test] : form === "CMD" ? test : [];
+  const shell = config.shell.length > 0 ? config.shell : ["/bin/sh", "-c"];
+  const health = form === "CMD-SHELL" ? [...shell, ...test] : form === "CMD" ? test : [];
   return [main, health].filter((argv) => argv.length > 0).map(withShellWords);
 }
 
-/** `sh -c "exec app --flag"` starts what the first words of its commands name. */
+/** `sh -c "exec app --flag"` starts what the first words of its commands name, also behind a wrapper. */
 function withShellWords(argv: readonly string[]): readonly string[] {
-  const [program = "", flag = "", script = ""] = argv;
-  if (!/(?:^|\/)(?:sh|bash|dash|ash)$/.test(program) || !/^-[a-z]*c$/.test(flag)) return argv;
+  const at = argv.findIndex(
+    (program, index) =>
+      /(?:^|\/)(?:sh|bash|dash|ash)$/.test(program) && /^-[a-z]*c$/.test(argv[index + 1] ?? ""),
+  );
+  const script = argv[at + 2];
+  if (at < 0 || script === undefined) return argv;
   const names = script
     .split(/[;&|\n]+|\$\(|`/)
     .map((part) =>
@@ -91,52 +112,47 @@ function withShellWords(argv: readonly string[]): readonly string[] {
     )
     .map((part) => /^["']?([\w./+-]+)/.exec(part)?.[1] ?? "")
     .filter((name) => name !== "");
-  return [program, ...names];
+  return [...argv.slice(0, at + 1), ...names, ...argv.slice(at + 3)];
 }
 
-/** The program that a word of a command line names, absolute; null when it is an ordinary argument. */
-function commandOf(word: string, directory: string, searchPath: string, system: Files): string | null {
-  if (!word.includes("/")) return /^[\w.+-]+$/.test(word) ? findInPath(word, searchPath, system) : null;
+/** The programs that a word of a command line names, absolute; none when it is an ordinary argument. */
+function commandsOf(
+  word: string,
+  directory: string,
+  searchPaths: readonly string[],
+  system: Files,
+): readonly string[] {
+  if (!word.includes("/"))
+    return /^[\w.+-]+$/.test(word)
+      ? searchPaths.flatMap((searchPath) => findAllInPath(word, searchPath, system))
+      : [];
   const path = word.startsWith("/") ? word : `${directory === "" ? "" : directory}/${word}`;
   const { kind } = system.read(path);
-  return kind === "elf" || kind === "script" ? path : null;
+  return kind === "elf" || kind === "script" ? [path] : [];
 }
 
-/** The tree as the closure looks at files. */
-function filesOf(tree: Tree): Files {
-  const fileAt = (path: string): Inode | null => {
-    const inode = tree.resolve(path)?.node.inode;
-    return inode?.type === "file" ? inode : null;
-  };
-  return {
-    read: (path) => {
-      const content = fileAt(path)?.content;
-      if (content === undefined || content === null) return { kind: "unreadable" };
-      if (content.elf !== null) return { kind: "elf", elf: content.elf };
-      return content.script === null ? { kind: "other" } : { kind: "script", line: content.script };
-    },
-    real: (path) => {
-      const found = tree.resolve(path);
-      return found === null ? null : `/${found.path}`;
-    },
-    cache: () => fileAt("/etc/ld.so.cache")?.content?.bytes ?? Buffer.alloc(0),
-  };
-}
-
-function unknownOf(tree: Tree, reached: ReadonlySet<string>): readonly Unknown[] {
+function unknownOf(
+  tree: Tree,
+  reached: ReadonlySet<string>,
+  programs: ReadonlySet<string>,
+  system: Files,
+): readonly Unknown[] {
   const found: Unknown[] = [];
+  const started = new Set([...programs].map((path) => system.real(path)?.slice(1)));
   for (const path of [...reached].toSorted()) {
     const elf = tree.get(path)?.inode.content?.elf;
     if (elf === null || elf === undefined) continue;
+    // The loader itself as a command starts what its arguments say, with libraries from where they say.
+    if (started.has(path) && isCLibrary(elf)) found.push({ path, why: "starts" });
     if (elf.program) {
       if (elf.marks.includes("shell")) found.push({ path, why: "shell" });
       else if (elf.marks.some((mark) => INTERPRETERS.has(mark))) found.push({ path, why: "interpreter" });
       else if (elf.starts === true) found.push({ path, why: "starts" });
       else if (elf.starts === null) found.push({ path, why: "opaque" });
-    } else if (elf.marks.length === 0 && elf.starts === true && !isCLibrary(path))
+    } else if (elf.marks.length === 0 && elf.starts === true && !isCLibrary(elf))
       found.push({ path, why: "starts" });
     // The C library's own dlopen is for name services; programs that load plugins import it themselves.
-    if (elf.loads === true && !isCLibrary(path)) found.push({ path, why: "loads" });
+    if (elf.loads === true && !isCLibrary(elf)) found.push({ path, why: "loads" });
   }
   return found;
 }
@@ -161,7 +177,7 @@ function callsOf(
   const needs = new Set<CallNeed>();
   for (const path of reached) {
     const content = tree.get(path)?.inode.content;
-    if (content?.kind === "elf" && !isCLibrary(path)) {
+    if (content?.kind === "elf" && !(content.elf !== null && isCLibrary(content.elf))) {
       const calls = content.elf?.calls ?? null;
       if (calls === null && !unknown.some((one) => one.path === path))
         because.push(`/${path} may make system calls by itself`);
@@ -174,7 +190,12 @@ function callsOf(
   };
 }
 
-const isCLibrary = (path: string): boolean => /\/(?:libc|libdl|libpthread|ld-[\w-]+)[.-][^/]*$/.test(path);
+/** By what it calls itself: libc-client.so is another library. */
+const isCLibrary = ({ soname }: ElfContent): boolean =>
+  soname !== null &&
+  /^(?:libc\.so(?:\.[0-9]+)?|libc\.musl-\w+\.so\.1|ld-(?:linux|musl)[\w-]*\.so\.[0-9]|ld64\.so\.[0-9]|ld\.so\.1|libdl\.so\.2|libpthread\.so\.0)$/.test(
+    soname,
+  );
 
 function unreachedOf(
   tree: Tree,

@@ -23,6 +23,8 @@ export interface ImageConfig {
   readonly stopSignal: string | null;
   /** Its test, or null when there is none or it is switched off. */
   readonly healthcheck: readonly string[] | null;
+  /** What a health check of one text is run by; empty: the runtime's own. */
+  readonly shell: readonly string[];
   readonly onBuild: readonly string[];
   readonly history: readonly HistoryLine[];
   /** Digests of the unpacked layers, lowest first. */
@@ -60,6 +62,7 @@ export function parseConfig(bytes: Buffer): ImageConfig {
     labels: Object.fromEntries(config?.table("Labels") ?? []),
     stopSignal: config?.text("StopSignal") ?? null,
     healthcheck: healthcheckOf(config),
+    shell: config?.texts("Shell") ?? [],
     onBuild: config?.texts("OnBuild") ?? [],
     history: top.objects("history").map((line) => ({
       createdBy: line.text("created_by") ?? "",
