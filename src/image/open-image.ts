@@ -97,6 +97,5 @@ async function openSource(handle: FileHandle, name: ImageName, budget: Budget): 
     annotations: {},
     config: null,
     layers: [layer],
-    randomAccess: true,
   };
 }

@@ -86,9 +86,7 @@ interface LayerRead {
   readonly hasTrailingData: boolean;
 }
 
-/** Two layers at a time keep a decompressor thread busy while the other one's entries are looked at. */
-const AT_ONCE = 2;
-
+/** One layer after the other: what is kept within the limits, and which layer is named when one is reached, must not depend on time. */
 async function readLayers(
   path: string,
   source: ImageSource,
@@ -103,27 +101,13 @@ async function readLayers(
   const below = emptyTree();
   const history = source.config === null ? [] : historyOfLayers(source.config);
   const bare = source.kind === "rootfs-archive";
-  const started = new Map<number, Promise<LayerRead>>();
-  const start = (index: number): void => {
-    const layer = source.layers[index];
-    if (layer === undefined) return;
+  for (const [index, stored] of source.layers.entries()) {
+    const inLayer = async <T>(work: () => T | Promise<T>): Promise<T> =>
+      bare ? await work() : await atAsync(`layer ${index + 1}`, async () => await work());
     const createdBy = history[index]?.createdBy ?? null;
-    const reading = bare
-      ? readLayer(layer, createdBy, budget, request)
-      : atAsync(`layer ${index + 1}`, async () => await readLayer(layer, createdBy, budget, request));
-    // It is awaited in its turn; until then a failure must not count as unhandled.
-    reading.catch(() => undefined);
-    started.set(index, reading);
-  };
-  const atOnce = source.randomAccess ? AT_ONCE : 1;
-  for (let index = 0; index < atOnce; index++) start(index);
-  for (let index = 0; index < source.layers.length; index++) {
-    const layer = await (started.get(index) as Promise<LayerRead>);
-    started.delete(index);
-    start(index + atOnce);
+    const layer = await inLayer(() => readLayer(stored, createdBy, budget, request));
     for (const one of fit?.fits === true && index < fit.shared ? [image, below] : [image]) {
-      if (bare) applyLayer(one, index, layer.entries, false);
-      else await atAsync(`layer ${index + 1}`, async () => applyLayer(one, index, layer.entries, true));
+      await inLayer(() => applyLayer(one, index, layer.entries, !bare));
       if (layer.hasTrailingData) one.anomalies.push(trailing(index));
     }
     facts.push(layer.facts);

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { factsOf } from "../../src/image/facts/facts.ts";
 import {
   type Blob,
   configOf,
@@ -370,4 +371,14 @@ describe("what does not match is refused:", () => {
     const problem = await refusalOf(layoutOf(LAYER, tar(file("../\u001B[2J", "x"))));
     expect(problem).toBe("image-hostile: the name ../\\x1b[2J leads out of its directory");
   });
+});
+
+test("what is kept within a limit is that of the lower layers, however large they are", async () => {
+  const text = "x".repeat(4000);
+  const large = file("large", "y".repeat(2 ** 23));
+  const path = layoutOf(tar(large, file("var/lib/dpkg/status", text)), tar(file("etc/passwd", text)));
+  for (let times = 0; times < 3; times++) {
+    const { gaps } = await factsOf(await readGood(path, { limits: { kept: 6000 } }));
+    expect(gaps.map((gap) => gap.path)).toEqual(["etc/passwd"]);
+  }
 });

@@ -58,7 +58,6 @@ export async function openArchive(
         ? fileRange(path, entry.offset, entry.size)
         : part(decompress(stored(), passes), entry.offset, entry.size);
     },
-    randomAccess: plain,
     stored,
   };
 }

@@ -11,8 +11,6 @@ export interface Container {
   readonly size: (name: string) => number | null;
   /** The content; the pieces may be reused by the reader. */
   readonly stream: (name: string) => AsyncIterable<Buffer>;
-  /** Whether several streams can be read at the same time without reading everything several times. */
-  readonly randomAccess: boolean;
 }
 
 /** All of a small file. Throws when it is missing or longer than a document may be. */

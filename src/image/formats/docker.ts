@@ -60,7 +60,6 @@ export async function readDocker(
     configDigest: promised === null ? null : formatDigest(promised),
     annotations: {},
     config,
-    randomAccess: container.randomAccess,
     layers: checkCount(image.layers, budget).map((name, index) => {
       const size = container.size(name);
       if (size === null) throw malformed(`layer ${index + 1} is missing: there is no ${name}`);

@@ -22,7 +22,6 @@ export function layoutDirectory(directory: string): Container {
     has: (name) => size(name) !== null,
     size,
     stream: (name) => fileRange(join(directory, name), 0, size(name) ?? 0),
-    randomAccess: true,
   };
 }
 

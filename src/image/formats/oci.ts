@@ -81,7 +81,6 @@ export async function readLayout(
     annotations: Object.fromEntries(fields.table("annotations")),
     config,
     layers: layersOf(container, fields.objects("layers").map(descriptor), config, budget),
-    randomAccess: container.randomAccess,
   };
 }
 

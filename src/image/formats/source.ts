@@ -33,8 +33,6 @@ export interface ImageSource {
   readonly config: ImageConfig | null;
   /** Lowest first. */
   readonly layers: readonly LayerSource[];
-  /** Layers can be read at the same time. */
-  readonly randomAccess: boolean;
 }
 
 /** Which image of several is meant. */
