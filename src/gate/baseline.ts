@@ -63,7 +63,9 @@ export function isAbout(entry: Entry, finding: Finding): boolean {
 
 /** Whether the entry covers the finding: the same, and not more of it. */
 export function knows(entry: Entry, finding: Finding): boolean {
-  return isAbout(entry, finding) && (entry.amount === undefined || (finding.amount ?? 0) <= entry.amount);
+  if (!isAbout(entry, finding)) return false;
+  // An entry that lost its amount does not cover any amount.
+  return finding.amount === undefined || (entry.amount !== undefined && finding.amount <= entry.amount);
 }
 
 /**
@@ -92,6 +94,7 @@ export function nextBaseline(
           if (!subjects.includes(entry.subject)) return [entry];
           if (finding === undefined || !isAbout(entry, finding)) return [];
           const amount = finding.amount;
+          if (amount !== undefined && entry.amount === undefined) return [];
           return amount === undefined || entry.amount === undefined || amount >= entry.amount
             ? [entry]
             : [{ ...entry, amount }];

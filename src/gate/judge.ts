@@ -51,7 +51,10 @@ export function judge<F>(judgement: Judgement<F>): Report {
     const severity = policy.settings.get(rule.id)?.severity ?? rule.severity;
     return severity === "off" ? [] : [{ rule, severity }];
   });
-  const settled = found.map((finding) => settle(finding, judgement));
+  const entries = new Map<string, readonly Entry[]>();
+  for (const entry of judgement.baseline?.entries ?? [])
+    entries.set(entry.fingerprint, [...(entries.get(entry.fingerprint) ?? []), entry]);
+  const settled = found.map((finding) => settle(finding, judgement, entries.get(finding.fingerprint) ?? []));
   return {
     tool,
     policy: { name: printable(policy.name), description: printable(policy.description) },
@@ -66,19 +69,38 @@ export function judge<F>(judgement: Judgement<F>): Report {
   };
 }
 
+/** Findings of one rule about one subject; what is beyond is one more finding, with their number. Nobody reads more, and files of CI have bounds. */
+export const MOST_LISTED = 2_000;
+const FURTHER = "further findings";
+
 /** Every active rule on one subject, worst first. */
 function askAll<F>(subject: Subject<F>, { registry, policy, base }: Judgement<F>): readonly Finding[] {
   const findings = registry.rules.flatMap((rule) => {
     const setting = policy.settings.get(rule.id);
     if (setting === undefined || setting.severity === "off") return [];
     const seen = new Map<string, number>();
-    return [...rule.check(subject.facts, setting.options)].map((violation) => {
+    const listed: Finding[] = [];
+    let rest = 0;
+    let undecided = false;
+    const add = (violation: Violation): void => {
       // As it is shown and waived: names that differ only in what is not shown are told apart as well.
       const object = printable(violation.object);
       const ordinal = seen.get(object) ?? 0;
       seen.set(object, ordinal + 1);
-      return toFinding(rule, setting.severity as Level, subject, violation, ordinal, base);
-    });
+      listed.push(toFinding(rule, setting.severity as Level, subject, violation, ordinal, base));
+    };
+    for (const violation of rule.check(subject.facts, setting.options)) {
+      if (listed.length < MOST_LISTED) add(violation);
+      else {
+        rest++;
+        undecided ||= violation.undecided === true;
+      }
+    }
+    if (rest === 0) return listed;
+    const message = `${rest} further findings of this rule are not listed one by one`;
+    const more = { object: FURTHER, message, places: [], amount: rest };
+    add(undecided ? { ...more, undecided } : more);
+    return listed;
   });
   return findings.toSorted((a, b) => rank(a.severity) - rank(b.severity));
 }
@@ -120,7 +142,12 @@ function toFinding(
   };
 }
 
-function settle<F>(finding: Finding, { waivers, baseline, today, inherited }: Judgement<F>): Finding {
+/** `entries`: those of the baseline with its fingerprint. */
+function settle<F>(
+  finding: Finding,
+  { waivers, today, inherited }: Judgement<F>,
+  entries: readonly Entry[],
+): Finding {
   const waiver = waivers.find((candidate) => !isExpired(candidate, today) && covers(candidate, finding));
   if (waiver !== undefined) {
     const because = `waived by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`;
@@ -128,10 +155,10 @@ function settle<F>(finding: Finding, { waivers, baseline, today, inherited }: Ju
   }
   if (inherited === "apart" && finding.origin === "base")
     return { ...finding, state: "inherited", because: "inherited: the base image has it as well" };
-  const entry = baseline?.entries.find((candidate) => isAbout(candidate, finding));
+  const entry = entries.find((candidate) => isAbout(candidate, finding));
   if (entry === undefined) return finding;
   if (knows(entry, finding)) return { ...finding, state: "known", because: "known: it is in the baseline" };
-  const more = `${finding.message} (the baseline knows ${entry.amount}, now it is ${finding.amount ?? 0})`;
+  const more = `${finding.message} (the baseline knows ${entry.amount ?? "no amount"}, now it is ${finding.amount ?? 0})`;
   return { ...finding, message: more };
 }
 

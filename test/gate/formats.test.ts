@@ -143,11 +143,18 @@ describe("sarif", () => {
   });
 
   it("keeps the worst 5000 results, which is what GitHub shows, and says what it left out", () => {
-    const spots = Array.from({ length: 5001 }, (_, line) => ({ name: `s${line}`, line }));
-    const many = judged({ spots, weight: 500 }, policy({ "no-spots": "note", "not-heavy": "error" }));
+    const spots = Array.from({ length: 1700 }, (_, line) => ({ name: `s${line}`, line }));
+    const subjects = ["a", "b", "c"].map((subject) => ({
+      subject,
+      file: subject,
+      notes: [],
+      facts: { spots, weight: 500 },
+    }));
+    const rules = policy({ "no-spots": "note", "not-heavy": "error" });
+    const many = judged({ spots, weight: 500 }, rules, { subjects });
     expect(run(many).results).toHaveLength(5000);
     expect(run(many).results[0]?.ruleId).toBe("not-heavy");
-    expect(formatReport(many, "sarif")).toContain("2 further findings are left out");
+    expect(formatReport(many, "sarif")).toContain("103 further findings are left out");
   });
 
   it("encodes paths as URIs", () => {
@@ -242,6 +249,16 @@ describe("gitlab", () => {
 });
 
 describe("markdown", () => {
+  it("fits into a job summary, whatever was found", () => {
+    const spots = Array.from({ length: 1900 }, (_, line) => ({
+      name: `${"ü|".repeat(150)}${line}`,
+      line: line + 1,
+    }));
+    const text = formatReport(judged({ weight: 1, spots }, RULES), "markdown");
+    expect(Buffer.byteLength(text)).toBeLessThan(2 ** 20);
+    expect(text).toMatch(/\n\n\d+ further rows left out: see another format/);
+  });
+
   it("mentions nobody, links nothing and refers to no issue", () => {
     const text = escapeMarkdown("@everyone #1 https://evil.example www.evil.example");
     // What is left when a code host has taken the escapes away.

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { nextBaseline, readBaseline } from "../../src/gate/baseline.ts";
 import { exitStatusOf, type Report } from "../../src/gate/finding.ts";
+import { MOST_LISTED } from "../../src/gate/judge.ts";
 import { matchesPattern, relativeTo } from "../../src/gate/paths.ts";
 import { readWaivers, type Waiver } from "../../src/gate/waivers.ts";
 import { formatProblem } from "../../src/problems.ts";
@@ -46,6 +47,29 @@ describe("findings", () => {
     const spots = ["a\u0007", "a\\x07", "a\u0007"].map((name, line) => ({ name, line: line + 1 }));
     const { findings } = judged({ weight: 1, spots }, strict);
     expect(new Set(findings.map(({ fingerprint }) => fingerprint)).size).toBe(3);
+  });
+  it("are listed up to a number, and what is beyond is one more with theirs: a baseline knows no more of it", () => {
+    const spots = (count: number) =>
+      Array.from({ length: count }, (_, line) => ({ name: `s${line}`, line: line + 1 }));
+    const report = judged({ weight: 1, spots: spots(MOST_LISTED + 7) }, strict);
+    expect(report.findings).toHaveLength(MOST_LISTED + 1);
+    expect(report.findings.at(-1)).toMatchObject({
+      object: "further findings",
+      message: "7 further findings of this rule are not listed one by one",
+      amount: 7,
+      state: "new",
+    });
+    const text = nextBaseline(null, report.findings, ["fruit.json"]);
+    const began = process.cpuUsage();
+    const known = baseline(text);
+    const states = (count: number) =>
+      judged({ weight: 1, spots: spots(MOST_LISTED + count) }, strict, { baseline: known }).findings.map(
+        ({ state }) => state,
+      );
+    expect(states(7).every((state) => state === "known")).toBe(true);
+    expect(states(8).filter((state) => state === "new")).toHaveLength(1);
+    // Each finding is looked up, not looked for.
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(8);
   });
   it("keep their fingerprints when lines move, and have one each", () => {
     const moved: Fruit = { ...HEAVY, spots: [{ name: "brown", line: 40 }] };

@@ -1,4 +1,5 @@
 /** For a comment on a pull request or a job summary: a table for each subject, what is waived folded away. */
+import { plural } from "../../amounts.ts";
 import { type Finding, isNew, type Report } from "../finding.ts";
 import { countCovered, countFound, failureLines, formatPlaceOf, shownPlace, summarise } from "./shared.ts";
 
@@ -26,8 +27,27 @@ const code = (text: string): string => {
   return fence === "`" ? `\`${flat}\`` : `${fence} ${flat} ${fence}`;
 };
 
+/** Bytes of rows. GitHub takes no summary of a step beyond 1 MiB, and shows nothing of it then. */
+const MOST_BYTES = 900_000;
+
 export function toMarkdown(report: Report): string {
   const lines = [`### ${escapeMarkdown(report.policy.name)}: ${summarise(report)}`, ""];
+  const encoder = new TextEncoder();
+  let left = MOST_BYTES;
+  /** As many rows as there is room for, and how many there are beyond. */
+  const rows = (findings: readonly Finding[], write: (finding: Finding) => string): readonly string[] => {
+    const shown: string[] = [];
+    for (const finding of findings) {
+      const text = write(finding);
+      left -= encoder.encode(text).length;
+      if (left < 0) break;
+      shown.push(text);
+    }
+    const more = findings.length - shown.length;
+    return more === 0
+      ? shown
+      : [...shown, "", `${plural(more, "further row")} left out: see another format of the report.`];
+  };
   const subjects = [...new Set([...report.subjects, ...report.findings].map(({ subject }) => subject))];
   for (const subject of subjects) {
     const findings = report.findings.filter((finding) => finding.subject === subject);
@@ -36,21 +56,16 @@ export function toMarkdown(report: Report): string {
     const covered = findings.filter((finding) => !isNew(finding));
     lines.push(`**${escapeMarkdown(subject)}**: ${counted.length === 0 ? "clean" : countFound(counted)}`, "");
     for (const note of notes) lines.push(escapeMarkdown(note), "");
-    if (counted.length > 0)
-      lines.push(
-        "| | rule | finding | where | what to do |",
-        "|---|---|---|---|---|",
-        ...counted.map(row(report)),
-        "",
-      );
+    if (counted.length > 0) {
+      lines.push("| | rule | finding | where | what to do |", "|---|---|---|---|---|");
+      lines.push(rows(counted, row(report)).join("\n"), "");
+    }
     if (covered.length > 0) {
       lines.push(`<details><summary>${countCovered(findings)}</summary>`, "");
       lines.push("| rule | finding | why it does not count |", "|---|---|---|");
-      for (const finding of covered)
-        lines.push(
-          `| ${code(finding.rule.id)} | ${escapeMarkdown(finding.message)} | ${escapeMarkdown(finding.because)} |`,
-        );
-      lines.push("", "</details>", "");
+      const write = ({ rule, message, because }: Finding): string =>
+        `| ${code(rule.id)} | ${escapeMarkdown(message)} | ${escapeMarkdown(because)} |`;
+      lines.push(rows(covered, write).join("\n"), "", "</details>", "");
     }
   }
   for (const failure of report.failures) {
