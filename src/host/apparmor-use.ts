@@ -9,8 +9,9 @@ import { existsSync, mkdirSync, readlinkSync, unlinkSync, writeFileSync } from "
 import { acquireLock, isDead, parseOwner, withLock } from "../audit/lock.ts";
 import { cachePlace } from "../kernel/private-directory.ts";
 import { ProfileError, type Provenance } from "../problems.ts";
-import { isHeldBy, loadedPolicies, loadPolicy, names, removePolicy } from "./apparmor.ts";
+import { loadedPolicies, loadPolicy, mayBeHeld, names, removePolicy } from "./apparmor.ts";
 import { PATIENCE } from "./apparmor-compiled.ts";
+import { probeMode } from "./apparmor-mode.ts";
 import type { HostFacts } from "./facts.ts";
 
 const DIRECTORY = "/run/sandbox/apparmor";
@@ -67,25 +68,40 @@ const locked = <T>(name: string, work: () => T): T =>
   withLock(`${DIRECTORY}/${name}.lock`, work, { timeout: PATIENCE + 10_000 });
 
 function load({ policy, host, where, cache }: PolicyUse): void {
-  if (loadedPolicies().includes(policy.name)) return;
+  const { name } = policy;
+  if (loadedPolicies().includes(name)) {
+    refuseIdle(name, where);
+    return;
+  }
   const parser = host.lsm.apparmor?.parser ?? null;
   // Before it is loaded: whoever is killed in between leaves nothing that nobody would remove.
-  writeFileSync(loadedMark(policy.name), "");
+  writeFileSync(loadedMark(name), "");
   const refused =
     parser === null
       ? "apparmor_parser is not installed"
       : loadPolicy({ ...policy, parser, cache: cachePlace(cache) });
   if (refused === null) return;
-  unlinkSync(loadedMark(policy.name));
-  throw new ProfileError([
-    {
-      kind: "host-cannot",
-      where,
-      pointer: "/lsm/type",
-      message: `the AppArmor profile ${policy.name} cannot be loaded: ${refused}`,
-      hint: "sandbox profile export prints it; --set /lsm/type='\"none\"' runs without it",
-    },
-  ]);
+  unlinkSync(loadedMark(name));
+  refuse(
+    where,
+    `the AppArmor profile ${name} cannot be loaded: ${refused}`,
+    "sandbox profile export prints it; --set /lsm/type='\"none\"' runs without it",
+  );
+}
+
+/** What an administrator loaded under the name is used as it is, but not taken for more: in mode complain it refuses nothing. */
+function refuseIdle(name: string, where: Provenance): void {
+  const mode = probeMode(name);
+  if (mode === "enforce" || mode === "kill") return;
+  refuse(
+    where,
+    `the AppArmor profile ${name} is loaded already, in mode ${mode ?? "unknown"}: what it should refuse is let through`,
+    `sudo apparmor_parser --remove, or --replace with what sandbox profile export prints; --set /lsm/apparmorProfile='"${name}"' takes it as it is, and the decision says so`,
+  );
+}
+
+function refuse(where: Provenance, message: string, hint: string): never {
+  throw new ProfileError([{ kind: "host-cannot", where, pointer: "/lsm/type", message, hint }]);
 }
 
 /** With the profile's lock held. A profile that is taken from a running process would leave it unconfined. */
@@ -95,7 +111,7 @@ function removeUnused(name: string): boolean {
   if (used.some((entry) => !isLeft(`${DIRECTORY}/${entry}`))) return false;
   for (const entry of used) unlinkSync(`${DIRECTORY}/${entry}`);
   // A launcher by itself, or a sandbox whose supervisor was killed a moment ago.
-  if (!existsSync(loadedMark(name)) || isHeldBy(name)) return false;
+  if (!existsSync(loadedMark(name)) || mayBeHeld(name)) return false;
   const removed = removePolicy(name);
   unlinkSync(loadedMark(name));
   return removed;

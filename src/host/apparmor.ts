@@ -2,14 +2,15 @@
  * AppArmor policy of ours in the kernel: which is loaded, loading, removing. Takes text that the compiler wrote; touches no profile
  * whose name is not of our making. Root of the host only: `HostFacts.lsm.apparmor.load` says who can.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { type Compiling, compilePolicy, readCompiled } from "./apparmor-compiled.ts";
 import { errorCode } from "./files.ts";
+import { INITIAL_PID_NAMESPACE } from "./lsm.ts";
 
 const INTERFACE = "/sys/kernel/security/apparmor";
 
 /** As `writeAppArmor` names them. */
-const OURS = /^(sandbox-[a-z0-9-]*-[0-9a-f]{12})\.\d+$/;
+const OURS = /^(sandbox-[a-z0-9-]*-[0-9a-f]{32})\.\d+$/;
 
 /** Names of profiles of ours that are loaded: apparmorfs has a directory `NAME.NUMBER` for each. */
 export function loadedPolicies(): readonly string[] {
@@ -28,17 +29,25 @@ export function names(directory: string): readonly string[] {
 
 const ABSENT = new Set(["ENOENT", "EACCES", "EPERM", "ESRCH", "EINVAL"]);
 
-/** Whether any process runs under a profile, alone or in a stack. */
-export function isHeldBy(profile: string): boolean {
-  return names("/proc").some((pid) => /^\d+$/.test(pid) && labelOf(pid).split("//&").includes(profile));
+/**
+ * Whether any process may run under a profile, alone or in a stack. Policy is the machine's, and a pid namespace shows a part of it: who sees
+ * less than all processes cannot say no.
+ */
+export function mayBeHeld(profile: string): boolean {
+  return (
+    readlinkSync("/proc/self/ns/pid") !== INITIAL_PID_NAMESPACE ||
+    names("/proc").some((pid) => /^\d+$/.test(pid) && (labelOf(pid)?.split("//&").includes(profile) ?? true))
+  );
 }
 
-/** "" for a process that has ended. */
-function labelOf(pid: string): string {
+/** "" for a process that has ended; null: it is not for us to see. */
+function labelOf(pid: string): string | null {
   try {
     return readFileSync(`/proc/${pid}/attr/apparmor/current`, "utf8").replace(/ \([a-z]+\)\n$/, "");
   } catch (error) {
-    if (ABSENT.has(errorCode(error) ?? "")) return "";
+    const code = errorCode(error) ?? "";
+    if (code === "ENOENT" || code === "ESRCH") return "";
+    if (ABSENT.has(code)) return null;
     throw error;
   }
 }

@@ -81,4 +81,4 @@ function probeSelinux(files: HostFiles): SelinuxFacts | null {
 }
 
 /** PROC_PID_INIT_INO of linux/proc_ns.h. */
-const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
+export const INITIAL_PID_NAMESPACE = "pid:[4026531836]";

@@ -228,10 +228,15 @@ function cpuList(text: string): string {
   return [...new Set(members)].toSorted((a, b) => a - b).join(",");
 }
 
-/** AppArmor writes the profiles of a stack ("a//&b (enforce)") in an order of its own. */
+/**
+ * AppArmor writes the profiles of a stack ("a//&b (enforce)") in an order of its own. Where it restricts unconfined programs
+ * (kernel.apparmor_restrict_unprivileged_unconfined) it stacks what they ask for on `unconfined`, which refuses nothing and takes nothing back.
+ */
 function sortStack(label: string): string {
   const [, names = "", mode = ""] = /^(.*?)( \([a-z]+\))?$/s.exec(label) ?? [];
-  return names.split("//&").toSorted().join("//&") + mode;
+  const stack = names.split("//&");
+  const holding = stack.length === 1 ? stack : stack.filter((name) => name !== "unconfined");
+  return holding.toSorted().join("//&") + mode;
 }
 
 const squeeze = (text: string): string => text.trim().replace(/\s+/g, " ");

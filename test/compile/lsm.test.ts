@@ -55,7 +55,7 @@ describe("the profile that is made from this one", () => {
 
   test("is loaded under the name that the payload asks for", () => {
     const policy = made({ host: APPARMOR });
-    expect(policy?.name).toMatch(/^sandbox-strict-[0-9a-f]{12}$/);
+    expect(policy?.name).toMatch(/^sandbox-strict-[0-9a-f]{32}$/);
     expect(written({ host: APPARMOR })).toContain(`exec ${policy?.name}`);
     expect(decisionOf({ host: APPARMOR })).toMatchObject({
       status: "full",

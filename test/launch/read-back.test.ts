@@ -86,6 +86,16 @@ describe("what the kernel confirms", () => {
   });
 });
 
+it("a stack on unconfined is the profile alone: hosts that restrict unconfined programs make one of every change", () => {
+  const says = (label: string, expected: string) =>
+    readBack([decide({ kind: "label", expected })], memoryOf({ "read.label": `${label}\n` }), OWN)[0]
+      ?.matches;
+  expect(says("sandbox-strict//&unconfined (enforce)", "sandbox-strict (enforce)")).toBe(true);
+  expect(says("sandbox-strict//&unconfined (complain)", "sandbox-strict (enforce)")).toBe(false);
+  expect(says("unconfined", "sandbox-strict (enforce)")).toBe(false);
+  expect(says("unconfined//&other (enforce)", "sandbox-strict (enforce)")).toBe(false);
+});
+
 describe("what the kernel contradicts", () => {
   it.each<[Check, string]>([
     [{ kind: "status", field: "NoNewPrivs", expected: "0" }, "1"],

@@ -10,6 +10,9 @@ import type { Wanted } from "../wanted-mounts.ts";
 /** A mount, and the field that asked for it. */
 export type PlacedMount = Pick<Wanted, "mount" | "pointer">;
 
+/** Links into /usr on most systems now, and AppArmor sees where a link leads: what lies below has a rule for both. */
+const LINKED = /^\/(bin|sbin|lib|lib32|lib64|libx32)(?=\/)/;
+
 /** Rules with what they come from: a pointer into the profile, and a word for people. */
 export interface RuleGroup {
   readonly pointer: string;
@@ -224,8 +227,8 @@ const hasRulesOfItsOwn = (path: string): boolean => isBelow(path, "/dev") || isB
 
 /** A directory's path ends with a slash where AppArmor looks at it. */
 function globOf(path: string, type: Area["type"]): string {
-  const name = escapeGlob(path);
   if (path === "/") return "/{,**}";
+  const name = escapeGlob(path).replace(LINKED, "/{,usr/}$1");
   return { tree: `${name}/{,**}`, file: name, either: `${name}{,/,/**}` }[type];
 }
 

@@ -29,6 +29,9 @@ export interface PolicyRequest {
   readonly digest: (text: string) => string;
 }
 
+/** Of the digest in a name: enough that nobody makes a second profile with the name of a loaded one, which would be taken in its place. */
+const DIGITS = 32;
+
 /** The profile itself as a peer: alone, or in a stack with what held the caller already. */
 const OWN = "@{own}";
 
@@ -43,7 +46,7 @@ export function writeAppArmor(request: PolicyRequest): AppArmorPolicy {
   ];
   // Comments name places in files, which are not the same everywhere.
   const meaning = [abi, ...groups.flatMap(({ rules }) => rules)].join("\n");
-  const name = `sandbox-${slug(profile.spec.name)}-${digest(meaning).slice(0, 12)}`;
+  const name = `sandbox-${slug(profile.spec.name)}-${digest(meaning).slice(0, DIGITS)}`;
   const text = `# What the profile ${JSON.stringify(profile.spec.name)} lets a program do, as AppArmor enforces it. What has no rule here is refused.
 # Made from the profile: change it there. Each group says what it is for, and which line asked for it.
 abi <abi/${abi}>,

@@ -6,7 +6,7 @@ import { quotePath } from "./apparmor-files.ts";
 
 /** For the program at an absolute path without links: the profile is attached to the path that the kernel resolved. */
 export function writeUserNamespaceProfile(path: string): string {
-  const name = `sandbox-userns${path.replaceAll(/[^A-Za-z0-9]+/g, "-").replace(/-$/, "")}`;
+  const name = `sandbox-userns${nameOf(path)}`;
   const file = `/etc/apparmor.d/${name}`;
   return `# Lets the program at the path below make user namespaces, and nothing else.
 # Save this as ${file}, then: sudo apparmor_parser --replace ${file}
@@ -17,3 +17,14 @@ profile ${name} ${quotePath(path)} flags=(unconfined) {
 }
 `;
 }
+
+/** ".usr.local.bin.strict", as AppArmor's own files are called. No two paths have one name: the profile of one would take the other's away. */
+const nameOf = (path: string): string =>
+  path
+    .replaceAll(/[^A-Za-z0-9_/-]/gu, (character) =>
+      Array.from(
+        new TextEncoder().encode(character),
+        (byte) => `+${byte.toString(16).padStart(2, "0")}`,
+      ).join(""),
+    )
+    .replaceAll("/", ".");

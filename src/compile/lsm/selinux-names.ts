@@ -33,8 +33,8 @@ export function subjectOf({ label, mls }: SelinuxFacts): Subject {
   return { user, role, sensitivity: mls ? (low.split("-")[0] ?? low) : "" };
 }
 
-/** The highest that a run can have: where they are valid, all are. */
-const HIGHEST = "c255,c511,c767";
+/** Every category that a run can have: where all are valid together, each three of them are. The highest alone would say nothing of the lowest. */
+const ALL = "c0.c767";
 
 export function withLevel(label: string, level: string): string {
   return level === "" ? label : `${label}:${level}`;
@@ -47,7 +47,7 @@ export function ownLabels(spec: Pick<Spec, "name">, facts: SelinuxFacts, digest:
   const probe = (type: string, categories: boolean): string =>
     withLevel(
       `${user}:${role}:${block}.${type}`,
-      sensitivity === "" || !categories ? sensitivity : `${sensitivity}:${HIGHEST}`,
+      sensitivity === "" || !categories ? sensitivity : `${sensitivity}:${ALL}`,
     );
   return {
     payload: probe(PAYLOAD, false),

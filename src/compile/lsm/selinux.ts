@@ -9,7 +9,7 @@ import type { Status } from "../../profile/spec.ts";
 import type { Draft } from "../draft.ts";
 import { type Label, lacksProc, setLabelOnExec } from "./label.ts";
 import { type ModuleState, moduleState, payloadLabel } from "./selinux-labels.ts";
-import { moduleName } from "./selinux-names.ts";
+import { moduleName, subjectOf } from "./selinux-names.ts";
 
 /** False where the host has no SELinux. Else the decision is made, and the steps are in place. */
 export function confineBySelinux(draft: Draft): boolean {
@@ -84,7 +84,9 @@ function enterModule(draft: Draft, facts: SelinuxFacts): void {
 function notApart(facts: SelinuxFacts, { apart }: ModuleState): readonly string[] {
   if (!apart)
     return [
-      `${facts.mls ? "the caller's SELinux user" : "the loaded policy"} has no categories, so the label does not keep sandboxes apart`,
+      facts.mls
+        ? `the caller's SELinux user has not all of the categories c0 to c767, so the label does not keep sandboxes apart (semanage user -m -r s0-s0:c0.c1023 ${subjectOf(facts).user} gives them)`
+        : "the loaded policy has no categories, so the label does not keep sandboxes apart",
     ];
   if (!facts.initialPidNamespace)
     return [
@@ -93,32 +95,35 @@ function notApart(facts: SelinuxFacts, { apart }: ModuleState): readonly string[
   return [];
 }
 
+/** Why a label refuses nothing, whatever else is in order; null: it holds. */
+function holdsNothing(facts: SelinuxFacts, label: Label, permissive: boolean | null): string | null {
+  if (facts.mode === "permissive") return "SELinux is permissive: it logs what it would refuse";
+  if (permissive === true)
+    return "the loaded policy has made this domain permissive: it logs what it would refuse (semanage permissive -l lists such domains)";
+  const typeOf = (text: string): string | undefined => text.split(":")[2];
+  return typeof label === "string" && typeOf(label) === typeOf(facts.label)
+    ? "it is of the caller's own type: the payload is held as the caller is, and no more"
+    : null;
+}
+
 function enter(
   draft: Draft,
-  { mode }: SelinuxFacts,
+  facts: SelinuxFacts,
   label: Label,
   shown: string,
   pointer: string,
   weaker: readonly string[],
 ): void {
   const permissive = draft.request.selinux?.permissive ?? null;
-  // What refuses nothing holds nothing, whatever else is in order.
-  const idle =
-    mode === "permissive"
-      ? ["SELinux is permissive: it logs what it would refuse"]
-      : permissive === true
-        ? [
-            `the loaded policy has made this domain permissive: it logs what it would refuse (semanage permissive -l lists such domains)`,
-          ]
-        : [];
+  const idle = holdsNothing(facts, label, permissive);
   const reasons = [
-    ...idle,
+    ...(idle === null ? [] : [idle]),
     ...(permissive === null
       ? ["whether its domain is permissive cannot be asked: /sys/fs/selinux/access is not open to the caller"]
       : []),
     ...weaker,
   ];
-  const status: Status = idle.length > 0 ? "none" : reasons.length === 0 ? "full" : "partial";
+  const status: Status = idle !== null ? "none" : reasons.length === 0 ? "full" : "partial";
   const decision = draft.decide({
     id: "lsm",
     control: "lsm",

@@ -43,7 +43,7 @@ describe("the text", () => {
   it("is the same every time, and its name holds the digest of its rules", () => {
     const { name, text } = policyOf("build");
     expect(policyOf("build")).toEqual({ name, text });
-    expect(name).toMatch(/^sandbox-build-[0-9a-f]{12}$/);
+    expect(name).toMatch(/^sandbox-build-[0-9a-f]{32}$/);
     expect(text).toContain(`profile ${name} flags=`);
     expect(policyOf("build", { "/resources/memory": "1G" }).name).toBe(name);
     expect(policyOf("build", { "/network/mode": "none" }).name).toBe(name);
@@ -60,7 +60,7 @@ describe("the text", () => {
   });
 
   it("is of a profile with any name", () => {
-    expect(policyOf("strict", { "/name": "0.my-tool_2" }).name).toMatch(/^sandbox-0-my-tool-2-[0-9a-f]{12}$/);
+    expect(policyOf("strict", { "/name": "0.my-tool_2" }).name).toMatch(/^sandbox-0-my-tool-2-[0-9a-f]{32}$/);
   });
 });
 
@@ -127,6 +127,25 @@ describe("files", () => {
     expect(rulesOf("strict").filter((rule) => rule.startsWith("deny"))).toEqual([]);
     const rules = rulesOf("strict", { "/filesystem/masked/-": "/usr/share/secret" });
     expect(rules).toContain("deny /usr/share/secret{,/,/**} mrwlkx,");
+  });
+
+  it("what lies below a link into /usr has its rule where the link leads, too: AppArmor sees that name alone", () => {
+    const changes = {
+      "/filesystem/mounts": [bind("/lib/data", "rw", "noexec"), bind("/lib64", "ro")],
+      "/filesystem/masked": ["/bin/su", "/library", "/usr/lib/x"],
+    };
+    expect(
+      rulesOf("strict", changes).filter((rule) => /^(deny )?\/(\{,usr\/\}|lib|usr\/lib\/)/.test(rule)),
+    ).toEqual([
+      "/lib/{,**} mrkix,",
+      "/lib32/{,**} mrkix,",
+      "/libx32/{,**} mrkix,",
+      "/{,usr/}lib/data{,/,/**} rwlk,",
+      "deny /{,usr/}lib/data{,/,/**} mx,",
+      "/lib64{,/,/**} mrkix,",
+      "deny /{,usr/}bin/su{,/,/**} mrwlkx,",
+      "deny /usr/lib/x{,/,/**} mrwlkx,",
+    ]);
   });
 
   it("/proc/sys can be written only where it is not read-only", () => {

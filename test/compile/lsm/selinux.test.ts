@@ -223,10 +223,16 @@ describe("what is less than it could be is said", () => {
     const plan = strict(/:s0$/);
     expect(decision(plan)).toMatchObject({
       status: "partial",
-      reason: "the caller's SELinux user has no categories, so the label does not keep sandboxes apart",
+      reason:
+        "the caller's SELinux user has not all of the categories c0 to c767, so the label does not keep sandboxes apart (semanage user -m -r s0-s0:c0.c1023 unconfined_u gives them)",
       check: { expected: "unconfined_u:unconfined_r:sandbox_strict.payload:s0" },
     });
     expect(contexts(plan)).toMatchObject({ "root.fs": "unconfined_u:object_r:sandbox_strict.content:s0" });
+  });
+
+  it("a user with some of the categories, who could take the labels of some pids only: the same", () => {
+    // Of s0-s0:c100.c1023, say: the highest three are valid, and a pid's own three may not be.
+    expect(decision(strict(/:s0$|:s0:c255,c511,c767$/))).toMatchObject({ status: "partial" });
   });
 
   it("a policy without levels: labels of three parts", () => {
@@ -278,6 +284,23 @@ describe("labels that the profile names", () => {
       shm: named.mountLabel,
       proc: "none",
     });
+  });
+
+  it("of the caller's own type hold nothing that the caller may: none, and refused where more is required", () => {
+    const host = fedora();
+    const selinuxLabel = "unconfined_u:unconfined_r:unconfined_t:s0:c1,c2";
+    const request = {
+      host,
+      overrides: { "/lsm/selinuxLabel": selinuxLabel },
+      selinux: policy(/./, host, { selinuxLabel }),
+    };
+    expect(decision(planOf(request))).toMatchObject({
+      status: "none",
+      reason: expect.stringContaining("it is of the caller's own type"),
+    });
+    expect(
+      planFor({ ...request, overrides: { ...request.overrides, "/require/lsm": "partial" } }),
+    ).toMatchObject({ ok: false, problems: [{ pointer: "/require/lsm" }] });
   });
 
   it("are partial when mounts keep the host's", () => {

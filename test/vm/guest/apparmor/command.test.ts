@@ -71,7 +71,7 @@ it("apparmor_parser compiles a profile once, and starts for it no more; what is 
     const { stdout } = await made.run(["/bin/cat", "/proc/self/attr/current"]);
     made.close();
     await new Promise(setImmediate);
-    expect(stdout).toMatch(/^sandbox-strict-[0-9a-f]{12} \(enforce\)\n$/);
+    expect(stdout).toMatch(/^sandbox-strict-[0-9a-f]{32} \(enforce\)\n$/);
     expect(loaded()).toEqual([]);
     return started();
   };
@@ -135,7 +135,7 @@ describe("run by who is confined", () => {
     const ran = await confined("bench-allowing", shell(script), { flags: REQUIRED });
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stdout).toMatch(
-      /^bench-allowing\/\/&sandbox-strict-[0-9a-f]{12} \(enforce\)\nended with 143\nb'x'\n$/,
+      /^bench-allowing\/\/&sandbox-strict-[0-9a-f]{32} \(enforce\)\nended with 143\nb'x'\n$/,
     );
     expect(lsmOf(ran)).toMatchObject({ matches: true, status: "full" });
   });

@@ -41,7 +41,7 @@ afterAll(() => unload(NAMED_TEXT));
 it("the payload runs under the profile made from its own, and the kernel confirms it", async () => {
   const outcome = await run(LABEL, REQUIRED);
   expect(outcome).toMatchObject({ exitCode: 0, stderr: "" });
-  expect(outcome.stdout).toMatch(/^sandbox-strict-[0-9a-f]{12} \(enforce\)\n$/);
+  expect(outcome.stdout).toMatch(/^sandbox-strict-[0-9a-f]{32} \(enforce\)\n$/);
   const label = outcome.stdout?.trim();
   expect(lsmOf(outcome)).toEqual({
     decision: "lsm",
