@@ -137,7 +137,7 @@ function addRule(
 
 /**
  * The caller's files, terminals and devices at 0, 1 and 2 lie in no mount of the sandbox, and could not be opened again through
- * /proc/self/fd, which `cat /dev/stdin` and `tee /dev/stderr` do. Each gets the rights that its descriptor has already, and no more:
+ * /proc/self/fd, which `cat /dev/stdin` and `tee /dev/stderr` do. Each gets the rights that its number stands for, and no more:
  * input is not opened for writing. EBADFD: a pipe or a socket, which Landlock does not restrict. EBADF: closed.
  */
 const STREAMS: readonly (readonly [name: string, rights: readonly FsRight[]])[] = [
