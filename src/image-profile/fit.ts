@@ -75,7 +75,7 @@ export function fitProfile(question: FitQuestion): Fitted {
   const environment = fitEnvironment(facts, notes);
   const { seccomp, sentence } = leaveOut(facts.reach.calls, resolved.spec.seccomp, question.permitted);
   const command = config === null ? [] : [...config.entrypoint, ...config.command];
-  const workdir = config?.workingDirectory ?? "";
+  const workdir = fitDirectory(config?.workingDirectory ?? "", notes);
   noteOthers(facts, notes);
   const document: Draft = {
     $comment: `Fitted to an image${facts.manifestDigest === null ? "" : ` (${facts.manifestDigest})`} by sandbox image profile. Use it with --rootfs.`,
@@ -87,12 +87,7 @@ export function fitProfile(question: FitQuestion): Fitted {
     ...(seccomp === null ? {} : { seccomp }),
     ...(ports === null ? {} : { landlock: { net: ports } }),
     ...(Object.keys(environment).length === 0 ? {} : { environment: { set: environment } }),
-    process: {
-      workdir: `/${workdir
-        .split("/")
-        .filter((part) => part !== "" && part !== ".")
-        .join("/")}`,
-    },
+    process: { workdir },
   };
   return { document, declared, changes, calls: sentence, notes, command };
 }
@@ -133,7 +128,7 @@ interface FittedMounts {
   readonly added: readonly { readonly target: string; readonly why: WritableDirectory["why"] }[];
 }
 
-function fitMounts({ writable, resolved, identity }: FitQuestion, notes: string[]): FittedMounts {
+function fitMounts({ facts, writable, resolved, identity }: FitQuestion, notes: string[]): FittedMounts {
   const filesystem = showProfile(resolved).profile["filesystem"] as {
     readonly mounts: readonly { readonly target: string }[];
   };
@@ -150,7 +145,9 @@ function fitMounts({ writable, resolved, identity }: FitQuestion, notes: string[
       continue;
     }
     if (why === "owner" && asRoot) continue;
-    if (!empty && why !== "volume") {
+    // A runtime copies what the image has there into a new volume; an empty directory in its place would start nothing.
+    const isRun = facts.reach.reached.some((file) => file.startsWith(`${path}/`));
+    if (!empty && (why !== "volume" || isRun)) {
       kept.push(target);
       continue;
     }
@@ -230,6 +227,19 @@ function fitEnvironment({ config, secrets }: ImageFacts, notes: string[]): Reado
   }
   // Not by assignment: a variable may be called __proto__.
   return Object.fromEntries(set);
+}
+
+/** Absolute, and inside: runtimes take ".." away by the text (filepath.Join of Go), not by what links lead to. */
+function fitDirectory(directory: string, notes: string[]): string {
+  if (!isText(directory)) {
+    notes.push(`the working directory ${JSON.stringify(printable(directory))} is not one that can be named`);
+    return "/";
+  }
+  const parts: string[] = [];
+  for (const part of directory.split("/"))
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  return `/${parts.join("/")}`;
 }
 
 /** What has no effect inside, so that nobody waits for it. */

@@ -22,7 +22,15 @@ export interface FileRecord {
   stop(ran: boolean): OpenedFiles;
 }
 
-const BUFFER = 1 << 20;
+/** About two thousand events: a millisecond. */
+const BUFFER = 1 << 16;
+/**
+ * Milliseconds that a look takes at most. A payload that opens files faster than they are read must not keep the supervisor from its limits
+ * and signals: then the kernel drops events, and that is said.
+ */
+const LOOK = 10;
+/** At the end, when the payload is dead; others who open files in the directory without end must not keep the end from coming. */
+const LAST_LOOK = 5000;
 /** Milliseconds between two looks. The kernel keeps 16384 events meanwhile, unless it was told another number. */
 const PAUSE = 10;
 
@@ -96,6 +104,8 @@ class Recording implements FileRecord {
   readonly #names: Map<number, Buffer>;
   readonly #missed: string[];
   readonly #opened = new Set<string>();
+  /** Names by watch, a character for each byte: most events are about files that were opened before. */
+  readonly #seen = new Map<number, Set<string>>();
   readonly #timer: NodeJS.Timeout;
   readonly #buffer = Buffer.allocUnsafe(BUFFER);
 
@@ -104,13 +114,14 @@ class Recording implements FileRecord {
     this.#inotify = inotify;
     this.#names = names;
     this.#missed = missed;
-    this.#timer = setInterval(() => this.#drain(), PAUSE).unref();
+    this.#timer = setInterval(() => this.#drain(LOOK), PAUSE).unref();
   }
 
   stop(ran: boolean): OpenedFiles {
     clearInterval(this.#timer);
     // An event is in the queue before the call that it is about returns.
-    this.#drain();
+    if (!this.#drain(LAST_LOOK))
+      this.#miss("files were still being opened, by others, after the run had ended");
     closeSync(this.#inotify.descriptor);
     if (ran && this.#opened.size === 0)
       this.#missed.push(
@@ -124,15 +135,23 @@ class Recording implements FileRecord {
     };
   }
 
-  /** Everything that is in the queue. */
-  #drain(): void {
-    for (let length = this.#next(); length > 0; length = this.#next())
+  /** What is in the queue, for so many milliseconds; whether that was all. */
+  #drain(milliseconds: number): boolean {
+    const until = performance.now() + milliseconds;
+    do {
+      const length = this.#next();
+      if (length === 0) return true;
       for (let at = 0; at < length; ) {
         const end = at + EVENT_BYTES + this.#buffer.readUInt32LE(at + 12);
-        const name = this.#buffer.subarray(at + EVENT_BYTES, end);
-        this.#note(this.#buffer.readInt32LE(at), this.#buffer.readUInt32LE(at + 4), name);
+        this.#note(at, end);
         at = end;
       }
+    } while (performance.now() < until);
+    return false;
+  }
+
+  #miss(what: string): void {
+    if (!this.#missed.includes(what)) this.#missed.push(what);
   }
 
   /** Bytes of the next events in the buffer; 0 when there are none. */
@@ -145,17 +164,20 @@ class Recording implements FileRecord {
     }
   }
 
-  #note(watch: number, mask: number, padded: Buffer): void {
+  #note(at: number, end: number): void {
+    const mask = this.#buffer.readUInt32LE(at + 4);
     if ((mask & IN_Q_OVERFLOW) !== 0) {
-      const lost = "more files were opened at a time than the kernel keeps (fs.inotify.max_queued_events)";
-      if (!this.#missed.includes(lost)) this.#missed.push(lost);
+      this.#miss("more files were opened at a time than the kernel keeps (fs.inotify.max_queued_events)");
       return;
     }
-    const directory = this.#names.get(watch);
+    const name = this.#buffer.toString("latin1", at + EVENT_BYTES, end).replace(/\0+$/, "");
     // Without a name it is the watched directory itself.
-    if ((mask & IN_ISDIR) !== 0 || padded.length === 0 || directory === undefined) return;
-    const end = padded.indexOf(0);
-    const name = end < 0 ? padded : padded.subarray(0, end);
-    this.#opened.add(decodeName(Buffer.concat([directory, SLASH, name])));
+    if ((mask & IN_ISDIR) !== 0 || name === "") return;
+    const watch = this.#buffer.readInt32LE(at);
+    const directory = this.#names.get(watch);
+    const seen = this.#seen.get(watch) ?? new Set<string>();
+    if (directory === undefined || seen.has(name)) return;
+    this.#seen.set(watch, seen.add(name));
+    this.#opened.add(decodeName(Buffer.concat([directory, SLASH, Buffer.from(name, "latin1")])));
   }
 }

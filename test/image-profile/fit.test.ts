@@ -103,6 +103,27 @@ describe("a profile of an image", () => {
     expect(prove(text, "strict")).toEqual(["proved", "/identity/uid", "/identity/gid", "/filesystem/mounts"]);
   });
 
+  test("begins in a directory inside, whatever the image calls it", async () => {
+    const workdir = async (WorkingDir: string) => {
+      const { profile, notes } = await fitted(CAT, { Entrypoint: ["/bin/cat"], WorkingDir });
+      return [profile["process"], notes.filter((note) => note.includes("working directory")).length];
+    };
+    expect(await workdir("/../../etc/./x/..//y")).toEqual([{ workdir: "/etc/y" }, 0]);
+    expect(await workdir("..")).toEqual([{ workdir: "/" }, 0]);
+    expect(await workdir("/a\0b")).toEqual([{ workdir: "/" }, 1]);
+  });
+
+  test("hides no program and no library of the image's command behind an empty volume", async () => {
+    const { profile, notes, text } = await fitted(CAT, {
+      User: "5:5",
+      Entrypoint: ["/bin/cat"],
+      Volumes: { "/bin": {}, "/": {}, "/proc": {}, "/etc/..": {}, "/new": {} },
+    });
+    expect(profile.filesystem?.mounts.map(({ target }) => target)).toEqual(["/new", "/tmp"]);
+    expect(notes.join("\n")).toMatch(/read-only, though its user may write there in a container: \/bin;/);
+    expect(prove(text, "strict")).toEqual(["proved", "/identity/uid", "/identity/gid", "/filesystem/mounts"]);
+  });
+
   test("of an image that runs as root runs as the base does, and says so", async () => {
     const { profile, notes, text } = await fitted(CAT, { Entrypoint: ["/bin/cat"] });
     expect(profile["identity"]).toBeUndefined();

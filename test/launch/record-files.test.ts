@@ -1,5 +1,6 @@
 /** The record of opened files: what the kernel says, under which names, and that nothing is lost without a word. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   closeSync,
@@ -16,13 +17,29 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { OpenedFiles } from "../../src/launch/outcome.ts";
 import { recordFiles } from "../../src/launch/record-files.ts";
+import { has, need } from "../host/needs.ts";
 
 /** As it is built. */
 const MODULE = fileURLToPath(new URL("../../dist/launch/record-files.js", import.meta.url));
+
+/** Opens 500 files in turns for fifteen seconds. */
+const FLOOD = `
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **arguments) {
+  static char names[500][8];
+  if (count < 2 || chdir(arguments[1]) != 0) return 1;
+  alarm(15);
+  for (int i = 0; i < 500; i++) sprintf(names[i], "%d", i);
+  for (;;)
+    for (int i = 0; i < 500; i++) close(open(names[i], O_RDONLY));
+}`;
 
 function scratch(): string {
   const directory = mkdtempSync(join(tmpdir(), "sandbox-record-"));
@@ -116,6 +133,27 @@ describe("a record of opened files", () => {
       opened: ["/other"],
       missed: ["what is below /a cannot be watched (EACCES)"],
     });
+  });
+
+  test("leaves the process its other work, its limits among it, while files are opened without end", async (context) => {
+    need(context, has("/usr/bin/gcc"), "gcc is not installed");
+    const root = scratch();
+    for (let index = 0; index < 500; index++) writeFileSync(join(root, "a", `${index}`), "");
+    const flood = join(scratch(), "flood");
+    execFileSync("gcc", ["-O2", "-x", "c", "-o", flood, "-"], { input: FLOOD });
+    const record = recordFiles(root, null);
+    if ("reason" in record) throw new Error(record.reason);
+    const others = Array.from({ length: 6 }, () => spawn(flood, [join(root, "a")], { stdio: "ignore" }));
+    try {
+      await Promise.all(others.map(async (one) => await once(one, "spawn")));
+      const started = Date.now();
+      // Behind a queue that is never empty, none of these would come before the others have ended.
+      for (let tick = 0; tick < 20; tick++) await sleep(20);
+      expect(Date.now() - started).toBeLessThan(12_000);
+    } finally {
+      others.forEach((one) => one.kill("SIGKILL"));
+      record.stop(true);
+    }
   });
 
   test("reads while it goes on, and keeps no process alive", async () => {
