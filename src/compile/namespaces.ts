@@ -43,6 +43,8 @@ const KINDS: Readonly<Record<Namespace, Kind>> = {
   time: { flag: CLONE_NEWTIME, link: "time", byInit: true },
 };
 
+const ESSENTIAL = ["user", "mount", "pid"] as const satisfies readonly Namespace[];
+
 /** Decide all eight; give the flags of the clone that makes init. */
 export function separateNamespaces(draft: Draft): bigint {
   let clone = 0n;
@@ -66,12 +68,13 @@ export function separateNamespaces(draft: Draft): bigint {
     else clone |= flag;
     if (name === "cgroup" || decision === "") decision = id;
   }
-  if (!draft.spec.namespaces.user || !draft.spec.namespaces.mount || !draft.spec.namespaces.pid) {
+  for (const name of ESSENTIAL) {
+    if (draft.spec.namespaces[name]) continue;
     draft.problem({
       kind: "profile-value",
-      pointer: "/namespaces",
-      message: "the user, mount and pid namespaces cannot be turned off: everything else stands on them",
-      expected: "user, mount and pid to be true",
+      pointer: `/namespaces/${name}`,
+      message: `the ${name} namespace cannot be turned off: everything else stands on it`,
+      expected: "true",
     });
   }
   if (draft.spec.namespaces.user && !draft.host.userNamespaces.available) {

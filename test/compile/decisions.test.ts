@@ -26,6 +26,12 @@ function decisionOf(request: Case, id: string): Decision {
 const ROOT = "debian-root-v1-hybrid";
 const USER = "user-no-delegation";
 
+test("the user namespace cannot be turned off, which is said where it was", () => {
+  expect(refusalOf({ host: ROOT, overrides: { "/namespaces/user": false } })).toMatchObject([
+    { kind: "profile-value", pointer: "/namespaces/user", where: { kind: "option", option: "test" } },
+  ]);
+});
+
 describe("a decision names who asked for it", () => {
   test("a line of the profile", () => {
     const { provenance } = decisionOf({ host: ROOT }, "resources.memory");
