@@ -10,6 +10,7 @@ import type { WritableDirectory } from "../image/facts/writable.ts";
 import { printable } from "../image/names.ts";
 import { showProfile } from "../profile/show.ts";
 import type { Override, ResolvedProfile } from "../profile/spec.ts";
+import { ABI_KERNELS, NET_RIGHTS } from "../program/landlock.ts";
 import { leaveOut } from "./leave-out.ts";
 
 export interface FitQuestion {
@@ -203,10 +204,14 @@ function fitPorts(
       (a, b) => a - b,
     );
   const [tcp, udp] = [of("tcp"), of("udp")];
-  return {
-    ...(tcp.length > 0 && net.bind_tcp === "any" ? { bind_tcp: tcp } : {}),
-    ...(udp.length > 0 && net.bind_udp === "any" ? { bind_udp: udp } : {}),
-  };
+  // A list is a promise: what cannot keep it refuses the run, which is not for an image to ask for.
+  if (udp.length > 0 && net.bind_udp === "any")
+    notes.push(
+      `ports of UDP are not limited: before Linux ${(ABI_KERNELS[NET_RIGHTS.bind_udp.since] ?? []).join(".")} no kernel can, and would refuse to run this; landlock.net.bind_udp ${JSON.stringify(udp)} asks for it`,
+    );
+  if (tcp.length > 0 && spec.seccomp === null)
+    notes.push("ports of TCP are not limited: without a system-call filter they cannot be");
+  return tcp.length > 0 && net.bind_tcp === "any" && spec.seccomp !== null ? { bind_tcp: tcp } : null;
 }
 
 function fitEnvironment({ config, secrets }: ImageFacts, notes: string[]): Readonly<Record<string, string>> {
