@@ -1,9 +1,17 @@
 /** Rules over what runs of an image opened. Without --evidence there is nothing to judge, and nothing is found. */
 import { matchesPattern } from "../gate/paths.ts";
-import { defineRule } from "../gate/rule.ts";
+import { defineRule, type Violation } from "../gate/rule.ts";
 import type { Used } from "../image/evidence.ts";
 import type { CheckedImage } from "./checked-image.ts";
 import { ALLOW, type ImageRule, violation } from "./image-rule.ts";
+
+/** A record of another root has thousands of files that are not here; the first say enough. */
+const MOST_NAMED = 100;
+
+const more = (facts: CheckedImage): readonly Violation[] => {
+  const rest = (facts.evidence?.foreign.length ?? 0) - MOST_NAMED;
+  return rest > 0 ? [violation(facts, "more", `${rest} more were opened and are not in the image`)] : [];
+};
 
 const ownerOf = ({ package: name }: Used): string => (name === null ? "" : ` of the package ${name}`);
 
@@ -21,9 +29,10 @@ export const EVIDENCE_RULES: readonly ImageRule[] = [
       ...(facts.evidence?.missed ?? []).map((why) =>
         violation(facts, "missed", `the record is not whole: ${why}`),
       ),
-      ...(facts.evidence?.foreign ?? []).map((path) =>
-        violation(facts, path, `${path} was opened and is not in the image`),
-      ),
+      ...(facts.evidence?.foreign ?? [])
+        .slice(0, MOST_NAMED)
+        .map((path) => violation(facts, path, `${path} was opened and is not in the image`)),
+      ...more(facts),
     ],
   },
   defineRule<CheckedImage, typeof ALLOW>({

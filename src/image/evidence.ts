@@ -40,6 +40,9 @@ export interface Used {
 /** A report is not read beyond this: the paths of a million files. */
 export const MAX_REPORT = 256 * 2 ** 20;
 
+/** More than an image has entries (limits.ts). */
+const MOST_OPENED = 1_000_000;
+
 /** The part of a report that is evidence, or why it is none. */
 export function parseEvidence(text: string): Evidence | string {
   let report: unknown;
@@ -54,6 +57,7 @@ export function parseEvidence(text: string): Evidence | string {
   const [opened, missed, complete] = ["opened", "missed", "complete"].map((name) => fieldOf(files, name));
   if (!isTexts(opened) || !isTexts(missed) || typeof complete !== "boolean")
     return "its files are not as a run of this version lists them";
+  if (opened.length > MOST_OPENED) return `it lists more than ${MOST_OPENED} files`;
   const why = complete || missed.length > 0 ? missed : ["the record says so itself"];
   return { runs: 1, opened: new Set(opened), missed: why };
 }

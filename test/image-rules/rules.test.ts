@@ -285,6 +285,10 @@ describe("rules for images", () => {
       expect(ask(id, none)).toEqual([]);
     }
     expect(ask("no-unreached-opens", judged, { allow: ["/to*"] })).toEqual([]);
+    const elsewhere = new Set(Array.from({ length: 5000 }, (_, index) => `/other/${index}`));
+    const foreign = toChecked(await factsOf(image, { runs: 1, opened: elsewhere, missed: [] }), null, TODAY);
+    expect(ask("evidence-fits", foreign)).toHaveLength(101);
+    expect(ask("evidence-fits", foreign).at(-1)).toBe("more");
     expect(ask("no-unused-programs", judged, { allow: ["/app"] })).toEqual([]);
   });
 

@@ -22,6 +22,11 @@ describe("a report", () => {
     ["a list", "[1]", /without --record-files/],
     ["null", "null", /without --record-files/],
     ["numbers for paths", report([1]), /not as a run of this version lists them/],
+    [
+      "more files than an image has",
+      report(Array.from({ length: 1_000_001 }, () => "/x")),
+      /more than 1000000/,
+    ],
     ["no list of what was missed", '{"files":{"opened":[],"complete":true}}', /not as a run/],
     [
       "files that are inherited",

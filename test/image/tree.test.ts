@@ -157,6 +157,11 @@ describe("layers", () => {
       /hostile: it is a hard link to d, a dir/,
     ],
     [
+      "a hard link in the place of the directory of its file",
+      [tar(file("a/x", "1"), hardlink("a", "a/x"))],
+      /malformed: it takes the place of the directory/,
+    ],
+    [
       "a file below a file",
       [tar(file("a", "x"), file("a/b", "y"))],
       /malformed: a, a directory in its path, is not/,

@@ -8,7 +8,7 @@
 import { at, hostile, malformed } from "../refusal.ts";
 import type { Entry } from "../tar/entry.ts";
 import type { LayerEntry } from "./layer.ts";
-import { type Inode, makeDirectory, type Node, Tree } from "./tree.ts";
+import { type Inode, type Located, makeDirectory, type Node, Tree } from "./tree.ts";
 
 /** A file whose bytes are in the image and that no container can see. */
 export interface Shadowed {
@@ -138,7 +138,10 @@ class Applying {
     this.#seen.add(real);
     let node: Node;
     if (entry.type === "hardlink") {
-      const { inode } = this.#linkTarget(entry.link);
+      const target = this.#linkTarget(entry.link);
+      const { inode } = target.node;
+      if (target.path.startsWith(`${real}/`))
+        throw malformed(`it takes the place of the directory that ${entry.link}, which it links to, is in`);
       this.#changeThrough(inode, entry);
       // Its own other name: nothing changes.
       if (before?.inode === inode) return;
@@ -204,11 +207,11 @@ class Applying {
     return { node, path: here };
   }
 
-  #linkTarget(path: string): Node {
+  #linkTarget(path: string): Located {
     const target = this.#image.tree.resolve(path, false);
     if (target === null) throw malformed(`it is a hard link to ${path}, which is not there`);
     if (target.node.children !== null) throw hostile(`it is a hard link to ${path}, a directory`);
-    return target.node;
+    return target;
   }
 
   #remove(parent: Node, name: string, path: string, how: Shadowed["how"], by: Inode | null): void {
