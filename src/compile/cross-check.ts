@@ -32,7 +32,7 @@ export function crossCheck(profile: ResolvedProfile): readonly Problem[] {
 const ASKED_FOR_BY: Readonly<Record<string, readonly string[]>> = {
   CAP_CHOWN: ["chown", "fchown", "lchown", "fchownat"],
   CAP_KILL: ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
-  CAP_NET_BIND_SERVICE: ["bind"],
+  CAP_NET_BIND_SERVICE: ["bind", "io_uring_setup"],
   CAP_SYS_BOOT: ["reboot", "kexec_load", "kexec_file_load"],
   CAP_SYS_CHROOT: ["chroot", "setns"],
   CAP_SYS_TIME: ["clock_settime", "settimeofday", "adjtimex", "clock_adjtime", "unshare", "clone3"],
@@ -68,12 +68,12 @@ function capabilities({ spec }: ResolvedProfile, admits: Admits, report: Report)
   }
 }
 
-/** What a right on ports is for: a type of socket, and the calls that take a port of it. */
+/** What a right on ports is for: a type of socket, and the calls that take a port of it. A ring takes one too (IORING_OP_BIND since Linux 6.11). */
 const PORTS: Readonly<Record<NetRight, { readonly type: SocketType; readonly calls: readonly string[] }>> = {
-  bind_tcp: { type: "stream", calls: ["bind"] },
-  connect_tcp: { type: "stream", calls: ["connect", "sendto", "sendmsg", "sendmmsg"] },
-  bind_udp: { type: "dgram", calls: ["bind"] },
-  connect_send_udp: { type: "dgram", calls: ["connect", "sendto", "sendmsg", "sendmmsg"] },
+  bind_tcp: { type: "stream", calls: ["bind", "io_uring_setup"] },
+  connect_tcp: { type: "stream", calls: ["connect", "sendto", "sendmsg", "sendmmsg", "io_uring_setup"] },
+  bind_udp: { type: "dgram", calls: ["bind", "io_uring_setup"] },
+  connect_send_udp: { type: "dgram", calls: ["connect", "sendto", "sendmsg", "sendmmsg", "io_uring_setup"] },
 };
 
 /** Ports that Landlock opens one by one, and the filter's sockets. */

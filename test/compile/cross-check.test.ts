@@ -72,9 +72,21 @@ describe("ports that Landlock opens", () => {
   test("and the call that takes one", () => {
     const rule = { names: ["bind"], action: "SCMP_ACT_ERRNO", errnoRet: 1 };
     expect(saidOf("strict", { "/landlock/net/bind_tcp": [80], "/seccomp/syscalls/-": rule })).toEqual([
-      "--set: it opens ports 80, and the system-call filter closes them: bind cannot be called; let it through in seccomp.syscalls, or give no ports",
+      "--set: it opens ports 80, and the system-call filter closes them: bind, io_uring_setup cannot be called; let it through in seccomp.syscalls, or give no ports",
     ]);
   });
+});
+
+test("what a ring does is not refused with the call: neither the capability nor the port is without effect", () => {
+  const closed = { names: ["bind"], action: "SCMP_ACT_ERRNO", errnoRet: 1 };
+  const ringless = { ...closed, names: ["io_uring_setup"] };
+  const changes = (...rules: readonly object[]) => ({
+    ...held("CAP_NET_BIND_SERVICE"),
+    "/landlock/net/bind_udp": [53],
+    "/seccomp": { defaultAction: "SCMP_ACT_ALLOW", syscalls: rules },
+  });
+  expect(saidOf("strict", changes(closed, ringless))).toHaveLength(2);
+  expect(saidOf("strict", changes(closed))).toEqual([]);
 });
 
 describe("a path that two fields speak of", () => {
