@@ -23,6 +23,7 @@ import { describeVerdict, GRADES, gradeOf, scoreOf } from "./image-rules/grade.t
 import type { ImageRule } from "./image-rules/image-rule.ts";
 import { IMAGE_RULES } from "./image-rules/registry.ts";
 import { STRUCTURE_RULES } from "./image-rules/structure-rules.ts";
+import { describeSupport, SUPPORTED_DISTRIBUTION } from "./image-rules/supported-distribution.ts";
 import { type Checked, type Problem, unwrap } from "./problems.ts";
 import { countTests, judgeStructure, needsAnotherReading, wantedPaths } from "./structure-test/judge.ts";
 import { readStructureTests } from "./structure-test/read.ts";
@@ -90,7 +91,12 @@ export async function gateImages(request: ImageGateRequest): Promise<Checked<Gat
       const facts = toChecked(own, from.value, today, failed, below);
       const scores = { score: scoreOf(facts), base: below === null ? null : scoreOf(below) };
       const verdict = describeVerdict(gradeOf(facts, IMAGE_RULES, grades), scores);
-      subjects.push({ subject, file: path, notes: [...notesOf(facts, tests.value), verdict], facts });
+      subjects.push({
+        subject,
+        file: path,
+        notes: [...notesOf(facts, tests.value, rulebook.value.policy), verdict],
+        facts,
+      });
     }
   }
   const judgement = {
@@ -186,10 +192,8 @@ function withRules(policy: Policy, rules: readonly ImageRule[]): Policy {
   return { ...policy, settings: new Map([...given, ...policy.settings]) };
 }
 
-function notesOf(
-  { packages, size, layers, build, structure, evidence, base }: CheckedImage,
-  tests: StructureTests,
-): readonly string[] {
+function notesOf(image: CheckedImage, tests: StructureTests, { settings }: Policy): readonly string[] {
+  const { packages, size, layers, build, structure, evidence } = image;
   const notes = [
     `${plural(packages.length, "package")}, ${humanSize(size.visible)} in ${plural(size.files, "file")}, ${plural(layers.length, "layer")}`,
   ];
@@ -201,7 +205,9 @@ function notesOf(
   const count = countTests(tests);
   const failed = new Set(structure.map(({ place }) => `${place.file}:${place.line}:${place.column}`)).size;
   if (count > 0) notes.push(`${count - failed} of ${count} structure tests pass`);
-  notes.push(...describeBase(base));
+  notes.push(...describeBase(image.base));
+  const support = describeSupport(image, settings.get(SUPPORTED_DISTRIBUTION.id)?.options);
+  if (support !== null) notes.push(support);
   const { traced, dockerfile } = build;
   if (traced === null) return notes;
   const doubt =

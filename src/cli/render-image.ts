@@ -4,7 +4,10 @@ import { describeBase } from "../image/base.ts";
 import { showStep } from "../image/facts/secrets.ts";
 import type { ImageFacts } from "../image/index.ts";
 import { printable } from "../image/index.ts";
+import { describeSupport } from "../image-rules/supported-distribution.ts";
 import { type Palette, palette } from "./color.ts";
+
+const today = (): string => new Date().toISOString().slice(0, 10);
 
 /** Longest list that is printed whole. */
 const LONGEST = 12;
@@ -51,6 +54,7 @@ function head(facts: ImageFacts, paint: Palette): string {
     ["digest", facts.manifestDigest ?? facts.configDigest ?? ""],
     ["platform", printable(platform)],
     ["system", printable(distribution?.name ?? "")],
+    ["updates", printable(describeSupport({ distribution, today: today() }) ?? "")],
     ["base", printable(describeBase(facts.base).join(" "))],
     [
       "size",

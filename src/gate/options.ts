@@ -11,6 +11,8 @@ export type OptionKind = { readonly about: string } & (
       readonly default: readonly string[];
       /** The words there are; another one is a mistake. Undefined: any. */
       readonly known?: () => readonly string[];
+      /** What each word must look like; undefined: anything. */
+      readonly form?: { readonly expected: string; readonly fits: (word: string) => boolean };
     }
   | { readonly type: "choice"; readonly choices: readonly string[]; readonly default: string }
   | { readonly type: "integer"; readonly default: number }
@@ -59,7 +61,12 @@ function readOption(kind: OptionKind, field: Field, reader: DocumentReader): unk
   switch (kind.type) {
     case "words": {
       const known = kind.known?.();
-      return reader.items(field).map((item) => reader.text(item, known) ?? "");
+      return reader.items(field).map((item) => {
+        const word = reader.text(item, known) ?? "";
+        if (kind.form !== undefined && !kind.form.fits(word))
+          reader.report(item, `${JSON.stringify(word)} does not fit`, { expected: kind.form.expected });
+        return word;
+      });
     }
     case "choice":
       return reader.text(field, kind.choices);

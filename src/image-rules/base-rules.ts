@@ -1,9 +1,9 @@
 /** Rules about where an image comes from and what it says of itself: its base, its age, its name, its labels. */
 import { defineRule } from "../gate/rule.ts";
 import type { CheckedImage } from "./checked-image.ts";
-import { endOfLife } from "./end-of-life.ts";
 import { ALLOW, type ImageRule, isAllowed, violation } from "./image-rule.ts";
 import { cis, dockerfile, dockle, ociAnnotations } from "./references.ts";
+import { SUPPORTED_DISTRIBUTION } from "./supported-distribution.ts";
 
 const DAY = 86_400_000;
 const UNKNOWN_BASE =
@@ -92,26 +92,7 @@ export const BASE_RULES: readonly ImageRule[] = [
           : `the base ${name} is not in the list`;
       }),
   }),
-  defineRule<CheckedImage, Record<string, never>>({
-    id: "supported-distribution",
-    title: "The distribution still gets security updates",
-    rationale:
-      "After its last day nobody fixes what is found in it, and scanners that go by its advisories find nothing.",
-    remediation: "Build on a release that is supported.",
-    references: [{ title: "endoflife.date", url: "https://endoflife.date/" }, cis("4.4")],
-    options: {},
-    check: (image) => {
-      const { distribution, today } = image;
-      if (distribution === null) return [];
-      const { id, version } = distribution;
-      const end = endOfLife(id, version);
-      if (end === null || end.day >= today) return [];
-      const since = end.exact ? end.day : `${end.day} or earlier`;
-      return [
-        violation(image, `${id} ${version}`, `${id} ${version} gets no security updates since ${since}`),
-      ];
-    },
-  }),
+  SUPPORTED_DISTRIBUTION,
   defineRule<CheckedImage, { days: { type: "integer"; about: string; default: number } }>({
     id: "recent-build",
     title: "The image was built not long ago",

@@ -74,6 +74,36 @@ interface Sarif {
   }[];
 }
 
+describe("supported-distribution", () => {
+  const policy = (days: readonly string[]): string => {
+    const rules = { "supported-distribution": ["error", { days }] };
+    writeFileSync(join(cwd, "days.json"), JSON.stringify({ description: "x", checks: "image", rules }));
+    return "./days.json";
+  };
+  const image = dockerArchive({
+    layers: [{ tar: tar(file("etc/os-release", "ID=mylinux\nVERSION_ID=1\n")) }],
+  });
+
+  it("goes by the days of the policy, and says so", async () => {
+    writeFileSync(join(cwd, "mine.tar"), image);
+    const { status, stdout } = await check("mine.tar", "--policy", policy(["mylinux 1=2026-01-01"]));
+    expect({ status, note: stdout.split("\n")[2] }).toEqual({
+      status: 1,
+      note: "  mylinux 1: no security updates since 2026-01-01, as the policy says",
+    });
+    const unknown = await check("mine.tar", "--policy", policy([]));
+    expect(unknown.stdout).toContain("whether mylinux 1 gets security updates is not known");
+  });
+
+  it("refuses days that are none, at their line", async () => {
+    const { status, stderr } = await check("mine.tar", "--policy", policy(["mylinux 1=soon"]));
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^days\.json:1:\d+ .*"mylinux 1=soon" does not fit; expected an ID and a VERSION_ID/,
+    );
+  });
+});
+
 describe("--base", () => {
   const base = (): ImageSpec => {
     const { layers, top, config } = spec("none\n");

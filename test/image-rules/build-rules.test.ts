@@ -3,9 +3,12 @@ import { describe, expect, test } from "vitest";
 import { parseDockerfile } from "../../src/dockerfile/parse.ts";
 import { defaultsOf } from "../../src/gate/options.ts";
 import type { Violation } from "../../src/gate/rule.ts";
+import { isDay } from "../../src/gate/waivers.ts";
 import { factsOf } from "../../src/image/facts/facts.ts";
 import { stageOf, toChecked } from "../../src/image-rules/checked-image.ts";
+import { DISTRIBUTIONS, OWN_DAY, TABLE_DAY } from "../../src/image-rules/end-of-life.ts";
 import { IMAGE_RULES } from "../../src/image-rules/registry.ts";
+import { describeSupport } from "../../src/image-rules/supported-distribution.ts";
 import { dockerArchive, type ImageSpec, layout, onDisk, readGood } from "../image/layout.ts";
 import { file, tar } from "../image/tar-writer.ts";
 
@@ -242,6 +245,73 @@ describe("age", () => {
     const found = await objects("supported-distribution", { os: os(id, version), today });
     expect(found).toEqual(isOver ? [`${id} ${version}`] : []);
   });
+  test.for<readonly [string, string, Readonly<Record<string, unknown>>, RegExp | null]>([
+    // Nobody knows: a release that the table does not have, and any once the table is old.
+    ["debian", "99", {}, null],
+    [
+      "debian",
+      "99",
+      { unknown: "refuse" },
+      /^whether debian 99 .* not known: the table of \S+ does not have it$/,
+    ],
+    ["debian", "13", { unknown: "refuse" }, null],
+    ["debian", "13", { unknown: "refuse", today: "2027-10-31" }, null],
+    ["debian", "13", { unknown: "refuse", today: "2027-11-01" }, /says 2030-06-30, and is 12 months old/],
+    ["debian", "13", { unknown: "refuse", today: "2027-11-01", months: 13 }, null],
+    // What is over stays over, however old the table is.
+    ["debian", "9", { today: "2040-01-01" }, /since 2022-06-30, by the table of/],
+    ["arch", "", { unknown: "refuse", today: "2040-01-01" }, null],
+    // The policy's own day comes first, and does not age.
+    ["debian", "9", { days: ["debian 9=2027-06-30"] }, null],
+    ["debian", "13", { days: ["debian 13=2025-06-30"] }, /since 2025-06-30, as the policy says$/],
+    ["mylinux", "1.2", { days: ["mylinux 1=2090-01-01"], unknown: "refuse", today: "2040-01-01" }, null],
+    [
+      "mylinux",
+      "1.2",
+      { days: ["mylinux 1=2026-01-01"] },
+      /^mylinux 1.2 gets no security updates since 2026-01-01/,
+    ],
+  ])("%s %s with %j", async ([id, version, { today = "2026-11-22", ...options }, message]) => {
+    const found = await ask("supported-distribution", { os: os(id, version), today: String(today), options });
+    expect(found.map((one) => message?.test(one.message) ?? one.message)).toEqual(
+      message === null ? [] : [true],
+    );
+  });
+
+  test("is named in every report, with the day of the table; what is not known is said to be so", () => {
+    const said = (id: string, version: string, today: string, options = {}): string | null =>
+      describeSupport({ distribution: { id, version, name: "" }, today }, options);
+    expect(said("debian", "12", "2026-11-22")).toBe(
+      `debian 12: security updates until 2028-06-30, by the table of ${TABLE_DAY}`,
+    );
+    expect(said("debian", "9", "2026-11-22")).toMatch(/^debian 9: no security updates since 2022-06-30/);
+    expect(said("debian", "12", "2027-12-01")).toBe(
+      `whether debian 12 gets security updates is not known: the table says 2028-06-30, and is 13 months old (${TABLE_DAY})`,
+    );
+    expect(said("mylinux", "1", "2026-11-22")).toBe(
+      `whether mylinux 1 gets security updates is not known: the table of ${TABLE_DAY} does not have it`,
+    );
+    expect(said("mylinux", "1", "2026-11-22", { days: ["mylinux 1=2030-01-01"] })).toBe(
+      "mylinux 1: security updates until 2030-01-01, as the policy says",
+    );
+    expect(said("wolfi", "20230201", "2040-01-01")).toMatch(/^wolfi 20230201 has no releases/);
+    expect(describeSupport({ distribution: null, today: "2026-11-22" })).toBeNull();
+  });
+
+  test("has a source for each distribution, and days that are days", () => {
+    for (const [id, { source, ends }] of Object.entries(DISTRIBUTIONS)) {
+      expect([id, source]).toEqual([id, expect.stringMatching(/^https:\/\/[^ ]+$/)]);
+      for (const [release, day] of Object.entries(ends))
+        expect([id, release, isDay(day)]).toEqual([id, release, true]);
+    }
+    expect(isDay(TABLE_DAY)).toBe(true);
+  });
+
+  test.for(["debian=2026-01-01", "debian 12", "debian 12=soon", "debian 12=2026-13-01", " 12=2026-01-01"])(
+    "is not taken from a policy that writes it as %j",
+    (day) => expect(OWN_DAY.fits(day)).toBe(false),
+  );
+
   test("of an image, by its own word", async () => {
     const built = (created: string) => ({ top: { created }, today: "2026-04-01" });
     expect(await objects("recent-build", built("2026-01-01T00:00:00Z"))).toEqual([]);
