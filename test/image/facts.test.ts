@@ -273,6 +273,26 @@ describe("secrets", () => {
       expect(JSON.stringify(told)).not.toContain(value);
   });
 
+  test.for<readonly [string, boolean]>([
+    ["DATABASE_URL=postgres://app:hunter22@db/app", true],
+    ["PGPASSWORD=hunter22", true],
+    ["MYSQL_PWD=hunter22", true],
+    ["SMTP_PASS=hunter22", true],
+    ["DATABASE_URL=postgres://app:$DB_PASSWORD@db/app", false],
+    ["DATABASE_URL=postgres://app:password@db/app", false],
+    ["URL=https://example.org:8080/a@b", false],
+    ["OLDPWD=/some/where", false],
+    ["PWD=elsewhere", false],
+    ["COMPASS=north-west", false],
+  ])("in the environment and in the history: %s %s", async ([text, isSecret]) => {
+    const found = await factsOfSpec({
+      layers: [{ tar: tar(file("a", "x")), createdBy: `RUN /bin/sh -c ${text} make` }],
+      config: { Env: [text] },
+    });
+    expect(found.secrets.map(({ where }) => where)).toEqual(isSecret ? ["environment", "history"] : []);
+    expect(JSON.stringify(found.secrets)).not.toContain("hunter");
+  });
+
   test("in files of credentials, by their format", async () => {
     const found = await facts(
       tar(

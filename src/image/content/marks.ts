@@ -23,6 +23,10 @@ export type Mark =
   | "apk"
   | "curl"
   | "ssh"
+  | "network"
+  | "git"
+  | "make"
+  | "awk"
   | "privilege";
 
 interface Signature {
@@ -39,7 +43,11 @@ const SIGNATURES: readonly Signature[] = [
   // POSIX requires these as built-in commands, and this as the prompt of traces: every Bourne shell has them in its tables. (make(1) has the
   // commands, to know what it must not execute itself.)
   { mark: "shell", strings: ["getopts\0", "unalias\0", "PS4"] },
+  // The C shell has other commands than POSIX's; of fish the options are narrow text, and its helpers do not have them.
+  { mark: "shell", strings: ["unalias\0", "telltc\0"] },
+  { mark: "shell", strings: ["profile-startup", "print-rusage-self"] },
   { mark: "busybox", strings: ["BusyBox v"] },
+  { mark: "busybox", strings: ["Toybox %s multicall binary"] },
   { mark: "python", symbols: ["Py_BytesMain", "Py_Main", "Py_RunMain"] },
   { mark: "perl", symbols: ["perl_parse", "perl_run"] },
   { mark: "ruby", symbols: ["ruby_run_node", "ruby_options"] },
@@ -58,7 +66,19 @@ const SIGNATURES: readonly Signature[] = [
   { mark: "rpm", needed: /^libdnf5?\.so/ },
   { mark: "apk", strings: ["lib/apk/db"] },
   { mark: "curl", strings: ["CURL_HOME\0"] },
-  { mark: "ssh", strings: ["SSH_AUTH_SOCK\0", "IdentityFile"] },
+  { mark: "ssh", strings: ["SSH_AUTH_SOCK\0", "proxycommand\0"] },
+  { mark: "ssh", strings: ["SSH-2.0-dropbear"] },
+  { mark: "network", strings: ["SYSTEM_WGETRC\0"] },
+  { mark: "network", strings: ["RSYNC_RSH\0"] },
+  { mark: "network", strings: ["NCAT_PROXY_AUTH"] },
+  { mark: "network", strings: ["NMAP_PRIVILEGED\0"] },
+  { mark: "network", strings: ["SOCAT_DEFAULT_LISTEN_IP\0"] },
+  { mark: "network", strings: ["%s port [%s/%s] "] },
+  { mark: "git", strings: ["GIT_EXEC_PATH\0"] },
+  { mark: "make", strings: ["MAKEFLAGS\0", "MAKELEVEL\0"] },
+  { mark: "awk", strings: ["WHINY_USERS\0"] },
+  { mark: "awk", strings: ["AWKPATH\0"] },
+  { mark: "rpm", needed: /^lib(?:zypp|alpm|opkg)\.so/ },
   { mark: "privilege", strings: ["SUDO_COMMAND\0"] },
 ];
 

@@ -49,6 +49,10 @@ const MARKS: Readonly<Record<Mark, ProgramKind | null>> = {
   apk: "package-manager",
   curl: "network-tool",
   ssh: "network-tool",
+  network: "network-tool",
+  git: "version-control",
+  make: "compiler",
+  awk: "interpreter",
   privilege: "privilege",
 };
 
@@ -164,13 +168,16 @@ function follow(tree: Tree, link: Located, drafts: ReadonlyMap<string, Draft>): 
   if (draft.kinds.size > 0 && draft.aliases.length < 1000) draft.aliases.push(link.path);
 }
 
-/** A script is a command where commands are looked for; of an ELF file elsewhere, content that says more wins over its name. */
+/** Without the right to execute, only content says what a file is. A script is a command where commands are looked for; of an ELF file elsewhere, content that says more wins over its name. */
 function nameCounts({ path, node }: Located): boolean {
+  if ((node.inode.mode & 0o111) === 0) return false;
   return COMMAND.test(path) || node.inode.content?.elf?.marks.length === 0;
 }
 
-/** An ELF program or a script that somebody may execute. */
+/** A script that somebody may execute, or an ELF program: those the dynamic loader starts without the right, too (ld.so(8)). */
 function isProgram({ node: { inode } }: Located): boolean {
-  if (inode.type !== "file" || (inode.mode & 0o111) === 0) return false;
-  return inode.content?.kind === "script" || inode.content?.elf?.program === true;
+  if (inode.type !== "file") return false;
+  return (
+    inode.content?.elf?.program === true || ((inode.mode & 0o111) !== 0 && inode.content?.kind === "script")
+  );
 }

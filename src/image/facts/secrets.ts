@@ -58,14 +58,25 @@ export function showStep(line: string): string {
 
 /** A name that ends in what it holds; not one that says where it is (PASSWORD_FILE) or what it is like (TOKEN_TTL). */
 const NAME =
-  /(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRET_KEY|TOKEN|API_KEY|APIKEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$/i;
+  /(?:^|_)(?:(?:PG|DB)?PASSWORD|(?<=_)PASS|(?<=_)PWD|PASSWD|PASSPHRASE|SECRET|SECRET_KEY|TOKEN|API_KEY|APIKEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$/i;
 /** References, flags and what people write where a secret should go. */
 const PLACEHOLDER =
   /^(?:|true|false|yes|no|none|null|[0-9]{1,4}|\$.*|\/.*|file:.*|https?:\/\/[^:@]*|<.*>|\{\{.*\}\}|\*+|x{3,}|change-?me.*|example.*|dummy|placeholder|your[-_ ].*)$/i;
 
+/** `postgres://app:secret@db/`: a password where a URL has one. References and placeholders are none. */
+const IN_URL = /(?<![\w+.-])[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,100}:([^\s@/"']{4,200})@[\w[]/gi;
+
+function hasUrlPassword(text: string): boolean {
+  for (const [, password = ""] of text.matchAll(IN_URL))
+    if (!PLACEHOLDER.test(password) && !/^(?:pass(?:word|wd)?|secret|token|pwd)$|[${<%]/i.test(password))
+      return true;
+  return false;
+}
+
 function kindOfValue(name: string, value: string): SecretKind | null {
   const byForm = kindOfText(value);
   if (byForm !== null) return byForm;
+  if (hasUrlPassword(value)) return "environment-value";
   return NAME.test(name) && !PLACEHOLDER.test(value.trim()) ? "environment-value" : null;
 }
 
@@ -74,6 +85,7 @@ const kindOfText = (text: string): SecretKind | null => findSecrets(Buffer.from(
 
 /** Build arguments stay in the history: `ARG TOKEN=...`, `RUN |1 TOKEN=... /bin/sh -c`. */
 function assigned(line: string): SecretKind | null {
+  if (hasUrlPassword(line)) return "environment-value";
   // A name begins where no name goes on: looking for one at each of its letters would be quadratic.
   for (const [, name = "", quoted, plain] of line.matchAll(
     /(?<!\w)([A-Za-z_]\w*)=(?:"([^"]*)"|([^\s;&|"']+))/g,
