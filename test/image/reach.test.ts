@@ -245,6 +245,15 @@ describe("libraries", () => {
     expect(await using("setlocale", ["LC_CTYPE=de_DE.ISO-8859-1"])).toEqual(["gconv/ISO8859-1.so"]);
   });
 
+  test("are none of a static program, position-independent or not, which may do anything by itself", async (context) => {
+    need(context, hasGcc, "gcc is not installed");
+    for (const flag of ["-static", "-static-pie"]) {
+      const found = await reach([at("app", build(MAIN, "-e", "main", "-fPIE", flag))]);
+      expect(found.unknown).toEqual([{ path: "app", why: "opaque" }]);
+      expect(found.calls.needs).toBeNull();
+    }
+  });
+
   test("that are only called like the C library are no part of it", async (context) => {
     need(context, hasGcc, "gcc is not installed");
     const client = library("libc-client.so.1", "void dlopen(void); void f(void) { dlopen(); }");

@@ -194,8 +194,11 @@ function elfContent(
   slice: (offset: number, length: number) => Buffer | null,
   held: readonly Held[],
 ): ElfContent {
-  const symbols = readSymbols(slice, elf);
+  const named = readSymbols(slice, elf);
   const program = isProgram(elf);
+  // A static program that is position-independent has a table of symbols too, with nothing in it: it imports nothing, and does all by itself.
+  const isStatic = program && elf.interpreter === null && elf.needed.length === 0;
+  const symbols = isStatic ? null : named;
   const bytes = held[0]?.bytes.subarray(0, held[0].filled) ?? Buffer.alloc(0);
   const go = held.reduce<ElfContent["go"]>(
     (found, part) => found ?? (program ? readGoBuild(part.bytes.subarray(0, part.filled)) : null),
@@ -216,7 +219,7 @@ function elfContent(
     starts: symbols === null ? null : symbols.imported.some((name) => STARTERS.test(name)),
     services: symbols === null ? null : servicesOf(symbols.imported),
     calls: callNeeds(elf, symbols, slice),
-    marks: program ? findMarks(bytes, symbols, elf.needed) : [],
+    marks: program ? findMarks(bytes, named, elf.needed) : [],
     go,
   };
 }
