@@ -2,13 +2,27 @@
  * Rules about how an image was built: the lines of its history, and with a Dockerfile every instruction of every stage. They judge the
  * commands that a shell would start, not words in a line.
  */
+
 import { type Command, commandsOf, operandsOf, programOf } from "../dockerfile/commands.ts";
-import type { BuildStep } from "./checked-image.ts";
-import { forbidsSteps, type ImageRule } from "./image-rule.ts";
+import type { Violation } from "../gate/rule.ts";
+import { secretIn } from "../image/facts/secrets.ts";
+import type { BuildStep, CheckedImage } from "./checked-image.ts";
+import { forbidsSteps, type ImageRule, isAllowed, nameOfStep, violation } from "./image-rule.ts";
 import { cis, dockerfile, dockle } from "./references.ts";
 
-const commands = (step: BuildStep): readonly Command[] =>
-  step.keyword === "RUN" ? commandsOf(step.script) : [];
+/** What an ONBUILD step has later builds do is as good as done: `ONBUILD RUN ...`. */
+function deferred(step: BuildStep): BuildStep {
+  const [, keyword = "", text = ""] =
+    step.keyword === "ONBUILD" ? (/^([a-z]+)\s+([^]*)$/i.exec(step.text) ?? []) : [];
+  const later = keyword.toUpperCase();
+  if (later === "RUN") return { ...step, keyword: "RUN", text, script: text };
+  return later === "ADD" ? { ...step, keyword: "ADD", text } : step;
+}
+
+const commands = (step: BuildStep): readonly Command[] => {
+  const { keyword, script } = deferred(step);
+  return keyword === "RUN" ? commandsOf(script) : [];
+};
 
 /** Programs that install packages, and the words by which they renew their index and use it. */
 const MANAGERS: Readonly<
@@ -119,9 +133,10 @@ function unverifiedInstall(step: BuildStep): string | null {
         return `what ${program} fetches is run by ${programOf(reader)} unseen`;
     }
   }
-  const fetcher = FETCHED_TO_RUN.exec(step.script)?.[1];
+  const { script } = deferred(step);
+  const fetcher = FETCHED_TO_RUN.exec(script)?.[1];
   if (fetcher !== undefined) return `what ${fetcher} fetches is run by a shell unseen`;
-  return /\[[^\][]{0,200}\btrusted=yes\b|^trusted:[ \t]*yes\b/im.test(step.script)
+  return /\[[^\][]{0,200}\btrusted=yes\b|^trusted:[ \t]*yes\b/im.test(script)
     ? "a package source is trusted without a signature"
     : null;
 }
@@ -129,6 +144,17 @@ function unverifiedInstall(step: BuildStep): string | null {
 /** A base image's root file system is added whole, as the first line, from a file of its author: `ADD file:0123 in /`, `ADD rootfs.tar.xz /`. */
 const isRootFileSystem = (step: BuildStep, index: number): boolean =>
   index === 0 && /^(?:\S+ in )?\S* ?\/$/.test(step.text) && !/:\/\/|^git@/.test(step.text);
+
+/** Of instructions that left no history, such as those of other stages: whoever can read the repository, or the builder's cache, has it. */
+export function secretsOfBuild(image: CheckedImage, allow: readonly string[]): readonly Violation[] {
+  const { steps, dockerfile: from } = image.build;
+  return steps.slice(image.config?.history.length ?? 0).flatMap((step) => {
+    const kind = secretIn(`${step.keyword ?? ""} ${step.text}`);
+    const object = `${kind} in ${from} ${nameOfStep(step)}`;
+    if (kind === null || isAllowed(allow, object)) return [];
+    return [violation(image, object, `there is a secret: ${object}`, { step })];
+  });
+}
 
 export const BUILD_RULES: readonly ImageRule[] = [
   forbidsSteps(
@@ -178,7 +204,7 @@ export const BUILD_RULES: readonly ImageRule[] = [
       references: [cis("4.9"), dockle("CIS-DI-0009"), dockerfile("ADD", "add")],
     },
     (step, index) =>
-      step.keyword === "ADD" && !isRootFileSystem(step, index) && step.origin !== "base"
+      deferred(step).keyword === "ADD" && !isRootFileSystem(step, index) && step.origin !== "base"
         ? "a step uses ADD"
         : null,
   ),

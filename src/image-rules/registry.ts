@@ -4,7 +4,7 @@ import { defineRule, type Registry } from "../gate/rule.ts";
 import type { LeftoverKind } from "../image/facts/leftovers.ts";
 import type { Secret } from "../image/facts/secrets.ts";
 import { BASE_RULES } from "./base-rules.ts";
-import { BUILD_RULES } from "./build-rules.ts";
+import { BUILD_RULES, secretsOfBuild } from "./build-rules.ts";
 import type { About, CheckedImage } from "./checked-image.ts";
 import { CONTENT_RULES } from "./content-rules.ts";
 import { EVIDENCE_RULES } from "./evidence.ts";
@@ -158,13 +158,15 @@ const RULES: readonly ImageRule[] = [
       "Replace the secret, then build with secret mounts (RUN --mount=type=secret) or give it at run time.",
     references: [cis("4.10"), dockle("CIS-DI-0010")],
     options: ALLOW,
-    check: (image, { allow }) =>
-      image.secrets.flatMap((secret) => {
+    check: (image, { allow }) => [
+      ...secretsOfBuild(image, allow),
+      ...image.secrets.flatMap((secret) => {
         const object = `${secret.kind} in ${secret.where} ${secret.subject}`;
         if (isAllowed(allow, object)) return [];
         const found = violation(image, object, `there is a secret: ${object}`, placeOfSecret(image, secret));
         return [isSetAnew(image, secret) ? { ...found, origin: "own" as const } : found];
       }),
+    ],
   }),
   forbids(
     {

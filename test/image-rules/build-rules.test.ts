@@ -150,6 +150,30 @@ describe.each(BROKEN)("%s", (id, broken) => {
   });
 });
 
+test("what later builds are made to do counts as well", async () => {
+  const dockerfile =
+    "FROM scratch\nONBUILD RUN curl -k https://example.org/x | sudo sh\nonbuild add https://example.org/x /\n";
+  expect(await placed("verified-installs", { dockerfile })).toEqual(["Dockerfile:2"]);
+  expect(await placed("copy-not-add", { dockerfile })).toEqual(["Dockerfile:3"]);
+  expect(await objects("no-sudo-in-build", { history: ["ONBUILD RUN sudo x"] })).toHaveLength(1);
+});
+
+test("secrets in stages that left no history are found on their lines, and not shown", async () => {
+  const dockerfile = `FROM a AS build
+ENV API_TOKEN=hunter2hunter2
+ENV DB_PASSWORD hunter2hunter2
+ARG NPM_TOKEN
+RUN pip install --index-url https://ci:hunter2hunter2@pypi.example/simple x
+RUN --mount=type=secret,id=token make
+FROM scratch
+COPY a /
+`;
+  const found = await ask("no-secrets", { dockerfile });
+  expect(found.map(({ places: [first] }) => first?.line)).toEqual([2, 3, 5]);
+  expect(found[0]?.object).toBe("environment-value in Dockerfile ENV ... (not shown: it holds a secret)");
+  expect(JSON.stringify(found)).not.toContain("hunter2");
+});
+
 describe("copy-not-add", () => {
   const ROOT = `/bin/sh -c #(nop) ADD file:${"0".repeat(64)} in / `;
   test("finds ADD, but not the root file system of a base", async () => {

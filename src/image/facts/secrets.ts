@@ -42,7 +42,7 @@ function inConfig(config: ImageConfig): readonly Secret[] {
     if (kind !== null) found.push({ kind, where: "label", subject: name, line: 0, layer: null });
   }
   for (const [index, { createdBy }] of config.history.entries()) {
-    const kind = kindOfText(createdBy) ?? assigned(createdBy);
+    const kind = secretIn(createdBy);
     if (kind !== null)
       found.push({ kind, where: "history", subject: String(index + 1), line: index + 1, layer: null });
   }
@@ -51,7 +51,7 @@ function inConfig(config: ImageConfig): readonly Secret[] {
 
 /** A line of the history or a Dockerfile, fit to be shown: one that holds a secret is cut where it would begin. */
 export function showStep(line: string): string {
-  if (kindOfText(line) === null && assigned(line) === null) return line;
+  if (secretIn(line) === null) return line;
   const [word = ""] = /^(?:\|\d+ )?[A-Z]*/.exec(line) ?? [];
   return `${word.trim()} ... (not shown: it holds a secret)`.trim();
 }
@@ -82,6 +82,10 @@ function kindOfValue(name: string, value: string): SecretKind | null {
 
 /** Tokens with a form of their own; those that need a file of a certain name do not apply. */
 const kindOfText = (text: string): SecretKind | null => findSecrets(Buffer.from(text), "")[0]?.kind ?? null;
+
+/** Of a line of the history or an instruction of a Dockerfile. */
+export const secretIn = (line: string): SecretKind | null =>
+  kindOfText(line) ?? assigned(line.replace(/^(ENV [A-Za-z_]\w*) +(?=[^=]*$)/, "$1="));
 
 /** Build arguments stay in the history: `ARG TOKEN=...`, `RUN |1 TOKEN=... /bin/sh -c`. */
 function assigned(line: string): SecretKind | null {
