@@ -32,6 +32,7 @@ export interface ImageCheckFlags extends ImageFlags, BaseFlags {
 
 export interface InspectFlags extends ImageFlags, BaseFlags {
   readonly json?: true;
+  readonly why?: string;
 }
 
 export function imageCommand(finish: (status: number) => void): Command {
@@ -49,6 +50,7 @@ export function imageCommand(finish: (status: number) => void): Command {
     .argument("<IMAGE>", "a directory or an archive")
     .option("--base <IMAGE>", "the image that it was built on: what is the base's is told apart")
     .option("--base-tag <TAG>", "of several images in it: the one with this tag")
+    .option("--why <PACKAGE|/PATH>", "say instead why a package, program or library is in it")
     .option("--json", "print all facts as JSON");
   addImageOptions(inspect).action(async (path: string) => {
     const { inspectToStdout } = await import("./inspect-image.ts");
@@ -103,6 +105,7 @@ export function imageCommand(finish: (status: number) => void): Command {
     addExamples(
       inspect,
       ["sandbox image inspect ./layout", "an OCI layout, as skopeo and umoci write it"],
+      ["sandbox image inspect app.tar --why perl-base", "which package asked for it, and what reaches it"],
       ["docker save app:1 -o app.tar && sandbox image inspect app.tar", "an image of a docker daemon"],
     ),
   );

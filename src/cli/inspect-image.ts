@@ -26,12 +26,26 @@ import { toJson } from "./json.ts";
 import { print } from "./output.ts";
 import { progressLine } from "./progress.ts";
 import { renderImage } from "./render-image.ts";
+import { renderWhy } from "./render-why.ts";
 import { flagProblem, refuse } from "./sandbox-options.ts";
 
 export async function inspectToStdout(path: string, flags: InspectFlags): Promise<void> {
   const facts = await readFacts(path, flags);
+  if (flags.why !== undefined) {
+    const why = renderWhy(facts, flags.why);
+    if (why !== null) print(why);
+    else refuse([notThere(flags.why)]);
+    return;
+  }
   print(flags.json ? toJson(facts) : renderImage(facts, colorFor(1)));
 }
+
+const notThere = (what: string): Problem =>
+  flagProblem(
+    "--why",
+    `the image has no package, program or library ${JSON.stringify(what)}`,
+    "a package's name, or the path of a program or library from /",
+  );
 
 /** Checks images and reports; gives the exit status. */
 export async function checkImages(

@@ -108,6 +108,12 @@ describe("sandbox image inspect", () => {
       /choose with --platform: linux\/amd64/,
     ],
     [
+      "a package that it has not",
+      ["inspect", "app.tar", "--why", "perl"],
+      2,
+      /^--why: the image has no package, program or library "perl"; expected a package's name/,
+    ],
+    [
       "a limit that is reached",
       ["inspect", "app.tar", "--limit", "unpacked=1K"],
       3,

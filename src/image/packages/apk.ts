@@ -19,6 +19,10 @@ export function findApk(tree: Tree): Found {
   return { packages, gaps };
 }
 
+/** `so:libc.musl-x86_64.so.1 musl>=1.2 !conflict`: names, without versions. */
+const related = (text = ""): readonly string[] =>
+  text.split(" ").flatMap((one) => /^([^!<>=~][^<>=~]*)/.exec(one)?.[1] ?? []);
+
 function parse(text: string, database: string): readonly ClaimedPackage[] {
   return text.split(/\n{2,}/).flatMap((paragraph) => {
     const fields = new Map<string, string>();
@@ -42,6 +46,8 @@ function parse(text: string, database: string): readonly ClaimedPackage[] {
         architecture: fields.get("A") ?? null,
         source: fields.get("o") ?? null,
         license: fields.get("L") ?? null,
+        needs: related(fields.get("D")).map((one) => [one]),
+        provides: related(fields.get("p")),
         database,
         files,
       },

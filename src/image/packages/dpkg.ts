@@ -58,9 +58,20 @@ function claimed(
     // "glibc (2.36-9)": the version follows where it differs.
     source: stanza.get("source")?.split(" ")[0] ?? null,
     license: null,
+    needs: [stanza.get("pre-depends"), stanza.get("depends")].flatMap((text) => related(text)),
+    provides: related(stanza.get("provides")).flat(),
     database,
     files,
   };
+}
+
+/** `libc6 (>= 2.36), awk | mawk, python3:any`: names, without versions and architectures (deb-control(5)). */
+function related(text: string | undefined): readonly (readonly string[])[] {
+  if (text === undefined) return [];
+  return text
+    .split(",")
+    .map((group) => group.split("|").flatMap((one) => /^\s*([^\s:(]+)/.exec(one)?.[1] ?? []))
+    .filter((group) => group.length > 0);
 }
 
 type Diversions = ReadonlyMap<string, { readonly to: string; readonly by: string }>;

@@ -22,6 +22,10 @@ export interface ClaimedPackage {
   readonly source: string | null;
   /** As the database writes it. */
   readonly license: string | null;
+  /** What it needs to be there, each by its alternatives; absent where the database does not say, or not by name. */
+  readonly needs?: readonly (readonly string[])[];
+  /** Other names under which it is needed. */
+  readonly provides?: readonly string[];
   /** The file that says so. */
   readonly database: string;
   /** Paths that it claims, without leading "/"; directories may be among them. Null when no list of files is there. */
