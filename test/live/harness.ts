@@ -52,6 +52,13 @@ export function need(context: TestContext, available: boolean, reason: string): 
   context.skip(reason);
 }
 
+/** What kernels have only since some version is wanting nowhere: a test without it says why it is left out, whatever is required. */
+export function needKernel(context: TestContext, available: boolean, reason: string): void {
+  if (available) return;
+  console.log(`skipped: ${context.task.name}: ${reason}`);
+  context.skip(reason);
+}
+
 /** Is this program installed where a sandbox shows it? */
 export function installed(program: string): boolean {
   return ["/usr/bin", "/bin", "/usr/sbin"].some((directory) => existsSync(join(directory, program)));
@@ -125,7 +132,7 @@ export function script(name: string): string {
 // ---- running ----
 
 /** How many times slower than a machine this one is: an emulated one says so. */
-const SLOWNESS = Number(process.env["SANDBOX_TEST_SLOWNESS"] ?? 1);
+export const SLOWNESS = Number(process.env["SANDBOX_TEST_SLOWNESS"] ?? 1);
 
 export interface RunOptions {
   readonly stdin?: string | Buffer;

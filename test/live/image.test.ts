@@ -19,7 +19,7 @@ import { basename, dirname, join } from "node:path";
 import { describe, expect, it, type TestContext } from "vitest";
 import { findClosure } from "../../src/host/closure.ts";
 import { configOf, sha256 } from "../image/layout.ts";
-import { giveTo, installed, need, sandbox, scratch, tool, USERS, type User } from "./harness.ts";
+import { giveTo, installed, need, needKernel, sandbox, scratch, tool, USERS, type User } from "./harness.ts";
 
 /** From Linux 6.5 on what an overlay opens is seen below it. */
 const [major = 0, minor = 0] = release()
@@ -27,7 +27,7 @@ const [major = 0, minor = 0] = release()
   .map((part) => Number.parseInt(part, 10));
 const RECORDS = major > 6 || (major === 6 && minor >= 5);
 const needRecord = (context: TestContext): void =>
-  need(context, RECORDS, `Linux ${release()} does not tell what an overlay opens`);
+  needKernel(context, RECORDS, `Linux ${release()} does not tell what an overlay opens`);
 
 interface Prepared {
   readonly directory: string;

@@ -10,15 +10,16 @@ const { collect }: { collect: Collect } = await import(new URL("host/results.mjs
 type Collect = (
   bench: string,
   print: (line: string) => void,
+  how?: { readonly leftOut?: Readonly<Record<string, string>> },
 ) => { take: (line: string) => void; end: (ended: string) => Verdict };
 
 const PASS = '{"kind":"test","name":"a","state":"passed","seconds":1}';
 const FAIL = '{"kind":"test","name":"b","state":"failed","seconds":1,"errors":["because\\nof this"]}';
 const COMPLETE = ['{"kind":"end","tests":1}', '{"kind":"exit","status":0}'];
 
-function judge(lines: readonly string[], ended = "off") {
+function judge(lines: readonly string[], ended = "off", leftOut: Readonly<Record<string, string>> = {}) {
   const printed: string[] = [];
-  const results = collect("bench", (line) => printed.push(line));
+  const results = collect("bench", (line) => printed.push(line), { leftOut });
   for (const line of lines) results.take(line);
   return { printed, ...results.end(ended) };
 }
@@ -51,6 +52,16 @@ describe("a guest's report", () => {
     const { failed, complaints } = judge(lines);
     expect(failed).toBe(0);
     expect(complaints).not.toEqual([]);
+  });
+
+  it("says why a test was left out, and fails when there is none of that name", () => {
+    const skipped = '{"kind":"test","name":"x > java, both","state":"skipped"}';
+    const lines = [PASS, skipped, '{"kind":"end","tests":2}', '{"kind":"exit","status":0}'];
+    expect(judge(lines, "off", { java: "too large" })).toMatchObject({
+      printed: ["ok - bench: a # 1.0 s", "ok - bench: x > java, both # SKIP too large"],
+      complaints: [],
+    });
+    expect(judge(lines, "off", { java: "too large", jvm: "too large" }).complaints).toHaveLength(1);
   });
 
   it.each(["silent", "late", "failed"])("of a guest that was %s is a failure, complete or not", (ended) => {

@@ -68,7 +68,10 @@ const launchers = names.some((name) => BENCHES[name].launchers)
 const project = await projectImage(
   work,
   Object.fromEntries(
-    vitestRuns.map((name) => [name, [...testsOf(name), "--passWithNoTests=false", ...forVitest]]),
+    vitestRuns.map((name) => [
+      name,
+      [...testsOf(name), ...patternOf(name), "--passWithNoTests=false", ...forVitest],
+    ]),
   ),
   async (directory) => launchers?.compileLaunchers(join(directory, "launchers")),
 );
@@ -99,10 +102,24 @@ function testsOf(name) {
   return forVitest.some((argument) => argument.startsWith("test/")) ? [] : BENCHES[name].tests;
 }
 
+/** What the bench leaves out, unless somebody says what to run. */
+function leftOutOf(name) {
+  return forVitest.length === 0 ? (BENCHES[name].leftOut ?? {}) : {};
+}
+
+/** The same for vitest: names without any of these. */
+function patternOf(name) {
+  const parts = Object.keys(leftOutOf(name)).map((part) => part.replaceAll(/[^\w ]/g, "."));
+  return parts.length === 0 ? [] : [`--testNamePattern=^(?!.*(${parts.join("|")}))`];
+}
+
 async function run(name) {
   const bench = BENCHES[name];
   const { machine, kernel, root } = prepared.get(bench.machine);
-  const results = collect(name, (line) => console.log(line), launchers?.judge);
+  const results = collect(name, (line) => console.log(line), {
+    judge: launchers?.judge,
+    leftOut: leftOutOf(name),
+  });
   const {
     ended,
     seconds,

@@ -1,7 +1,7 @@
 /*
  * One attempt for each Landlock right, below a directory that the test prepared; prints "NAME ok" or "NAME ERRNO" for each.
- * Every attempt goes through where mounts, modes and capabilities alone decide, but make_block, which takes a capability on the host:
- * there only the errno tells who refused.
+ * Every attempt goes through where mounts, modes and capabilities alone decide, but make_char and make_block, which take a capability
+ * on the host: there only the errno tells who refused.
  *
  *   landlock DIRECTORY [NAME...]   the attempts named; none: all that need nothing but the directory
  *   landlock serve NAME            listen on an abstract socket until standard input ends
@@ -64,7 +64,9 @@ static int read_file(void) { return opened(open(at("file"), O_RDONLY)); }
 static int read_dir(void) { return opened(open(directory, O_RDONLY | O_DIRECTORY)); }
 static int remove_dir(void) { return rmdir(at("empty")); }
 static int remove_file(void) { return unlink(at("victim")); }
-static int make_char(void) { return mknod(at("char"), S_IFCHR | 0600, makedev(0, 0)); }
+static int make_char(void) { return mknod(at("char"), S_IFCHR | 0600, makedev(1, 3)); }
+/* Looks like a device and is none: what an overlay leaves for a file that was removed. Takes no capability. */
+static int whiteout(void) { return mknod(at("whiteout"), S_IFCHR | 0600, makedev(0, 0)); }
 static int make_dir(void) { return mkdir(at("directory"), 0700); }
 static int make_reg(void) { return mknod(at("regular"), S_IFREG | 0600, 0); }
 static int make_fifo(void) { return mkfifo(at("fifo"), 0600); }
@@ -180,7 +182,7 @@ static const struct {
 } ATTEMPTS[] = {
   {"execute", execute, 1}, {"write_file", write_file, 1}, {"read_file", read_file, 1},
   {"read_dir", read_dir, 1}, {"remove_dir", remove_dir, 1}, {"remove_file", remove_file, 1},
-  {"make_char", make_char, 1}, {"make_dir", make_dir, 1}, {"make_reg", make_reg, 1},
+  {"make_char", make_char, 1}, {"whiteout", whiteout, 0}, {"make_dir", make_dir, 1}, {"make_reg", make_reg, 1},
   {"make_sock", make_sock, 1}, {"make_fifo", make_fifo, 1}, {"make_block", make_block, 1},
   {"make_sym", make_sym, 1}, {"refer", refer, 1}, {"truncate", cut, 1},
   {"ioctl_dev", ioctl_dev, 1}, {"resolve_unix", resolve_unix, 0}, {"bind_tcp", bind_tcp, 0},

@@ -8,11 +8,13 @@ argv[1]: JSON list of steps; argv[2:]: the command. Steps:
   ["shell", COMMAND]       run a command outside, its output goes to "shells"
   ["close"]                close the terminal (hang up)
   ["exit"]                 wait for the command to end (10 s)
+SLOWNESS in the environment multiplies these times; the command does not see it.
 Prints JSON: {"failed": step index or null, "why": text, "output": text, "status": exit status or null, "shells": [...]}
 """
 import fcntl, json, os, pty, re, select, signal, struct, subprocess, sys, termios, time
 
 steps = json.loads(sys.argv[1])
+slowness = float(os.environ.pop("SLOWNESS", "1"))
 pid, master = pty.fork()
 if pid == 0:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -53,7 +55,7 @@ failed, why, shells = None, "", []
 for index, step in enumerate(steps):
     kind = step[0]
     if kind == "expect":
-        end = time.monotonic() + (step[2] if len(step) > 2 else 10)
+        end = time.monotonic() + slowness * (step[2] if len(step) > 2 else 10)
         while True:
             match = re.search(step[1].encode(), output[seen:], re.S)
             if match:
@@ -68,7 +70,7 @@ for index, step in enumerate(steps):
     elif kind == "size":
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", step[1], step[2], 0, 0))
     elif kind == "sleep":
-        end = time.monotonic() + step[1]
+        end = time.monotonic() + slowness * step[1]
         while time.monotonic() < end:
             pump(0.02)
     elif kind == "shell":
@@ -77,13 +79,13 @@ for index, step in enumerate(steps):
         os.close(master)
         is_open = False
     elif kind == "exit":
-        end = time.monotonic() + 10
+        end = time.monotonic() + slowness * 10
         while not reap():
             pump(0.02)
             if time.monotonic() > end:
                 failed, why = index, "did not end"
                 break
-        end = time.monotonic() + 0.3
+        end = time.monotonic() + slowness * 0.3
         while is_open and time.monotonic() < end and pump(0.05):
             pass
     if failed is not None:

@@ -118,6 +118,9 @@ const LEFT_OUT =
 /** Modules that tests may want, beside all of fs, net and crypto; drivers are nine tenths of the rest. */
 const DRIVERS = ["net/dummy.ko", "net/veth.ko", "net/tun.ko", "block/loop.ko"];
 
+/** Megabytes for what tests write: /tmp is on this disk. A file of which nothing is written takes no space. */
+const SPARE = 1024;
+
 /**
  * The root image of a machine. Gives its path.
  * @param {string} cache
@@ -155,7 +158,7 @@ export function rootImage(cache, machine, kernel) {
     if (machine.foreign) addOverlayModule(tree, kernel);
     else completeTree(tree, kernel);
     if (machine.policyModules !== undefined) installPolicy(tree, modules, asRoot);
-    makeImage(tree, join(work, "image"), 256);
+    makeImage(tree, join(work, "image"), SPARE);
     if (machine.policyModules !== undefined) labelImage(tree, join(work, "image"), work, asRoot);
     settle(join(work, "image"), image);
   } finally {

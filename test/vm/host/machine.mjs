@@ -13,7 +13,7 @@ import { createInterface } from "node:readline";
 const SILENCE = 380;
 
 /** Seconds on the clock that no boot may take. */
-const LONGEST = 1800;
+const LONGEST = 2700;
 
 /** Seconds of processor time that the emulator has used, in all its threads; 0 when it has ended. */
 function processorTime(pid) {
@@ -63,7 +63,7 @@ export async function boot({ machine, kernel, disks, kernelArguments, work, name
     `nvme,drive=disk${index},serial=disk${index}`,
   ]);
   const command = [machine.emulator, ...machine.emulatorArguments, ...words("-accel tcg,thread=multi")];
-  const parts = words("-smp 2 -m 1536 -nodefaults -display none -no-reboot");
+  const parts = words("-smp 1 -m 1536 -nodefaults -display none -no-reboot");
   const ports = [
     "-chardev",
     `file,id=console,path=${consoleLog}`,

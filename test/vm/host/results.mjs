@@ -15,15 +15,25 @@
 /**
  * @param {string} bench
  * @param {(line: string) => void} print
- * @param {(ran: object) => object} [judge] - makes a test's message of what a launcher did.
+ * @param {object} [how]
+ * @param {(ran: object) => object} [how.judge] - makes a test's message of what a launcher did.
+ * @param {Readonly<Record<string, string>>} [how.leftOut] - tests that are not run, by a part of their names, and why.
  * @returns {{ take: (line: string) => void, end: (ended: string) => Verdict }}
  */
-export function collect(bench, print, judge) {
+export function collect(bench, print, { judge, leftOut = {} } = {}) {
   const seen = { passed: 0, failed: 0, skipped: 0 };
   const complaints = [];
   let ready = null;
   let finished = null;
   let exit = null;
+  const unseen = new Set(Object.keys(leftOut));
+
+  /** Why a test was skipped: as the test says, or as the bench does. */
+  const whySkipped = ({ name, note }) => {
+    const entry = Object.keys(leftOut).find((part) => name.includes(part));
+    unseen.delete(entry);
+    return note ?? leftOut[entry] ?? "";
+  };
 
   const take = (line) => {
     const said = parse(line);
@@ -40,7 +50,7 @@ export function collect(bench, print, judge) {
         const word = message.state === "failed" ? "not ok" : "ok";
         const note =
           message.state === "skipped"
-            ? ` # SKIP ${message.note ?? ""}`
+            ? ` # SKIP ${whySkipped(message)}`
             : message.seconds === undefined
               ? ""
               : ` # ${message.seconds.toFixed(1)} s`;
@@ -70,6 +80,7 @@ export function collect(bench, print, judge) {
         `the guest ran ${finished.tests} tests, of which only ${seen.passed + seen.failed + seen.skipped} were reported`,
       );
     if (seen.passed + seen.failed === 0) complaints.push("no test ran");
+    for (const part of unseen) complaints.push(`no test is called ${part}, so it cannot be left out`);
     if (exit !== 0 && seen.failed === 0)
       complaints.push(`the guest's runner ended with ${exit ?? "nothing"}`);
     return { ...seen, ready, complaints };
