@@ -11,6 +11,7 @@ import {
   marker,
   need,
   resultsOf,
+  SLOWNESS,
   sandboxArgv,
   scratch,
   start,
@@ -38,7 +39,7 @@ async function meet(
   let said = "";
   stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
   const closed = once(holder, "close");
-  const late = setTimeout(() => holder.kill("SIGKILL"), 15_000);
+  const late = setTimeout(() => holder.kill("SIGKILL"), 15_000 * SLOWNESS);
   while (!said.includes("ready\n") && holder.exitCode === null)
     await Promise.race([once(stdout, "data"), closed]);
   const second = scratch(user);
