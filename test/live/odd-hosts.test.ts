@@ -57,7 +57,7 @@ describe.each(USERS)("run by %s", (user) => {
   });
 
   it.runIf(user === "user")("nor from the directories of its own", async () => {
-    const state = await after("umask 777", echo);
+    const state = await after('umask 777; export XDG_CACHE_HOME="$HOME/cache"', echo);
     expect(state).toMatchObject({ code: 0, stdout: "fine\n", stderr: "" });
     for (const path of ["state", "state/sandbox", "cache", "cache/sandbox"])
       expect(statSync(join(state.directory, path)).mode & 0o7777).toBe(0o700);
