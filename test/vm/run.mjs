@@ -127,6 +127,7 @@ async function run(name) {
     console: consoleLog,
   } = await boot({
     machine,
+    processors: bench.processors ?? 1,
     kernel: kernel.image,
     disks: [root, project],
     kernelArguments: [

@@ -44,6 +44,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
 /**
  * @param {object} options
  * @param {import("./benches.mjs").Machine} options.machine
+ * @param {number} options.processors
  * @param {string} options.kernel - path.
  * @param {readonly string[]} options.disks - raw images; the first one is the root.
  * @param {readonly string[]} options.kernelArguments
@@ -53,7 +54,17 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
  * @param {(line: string) => void} options.onLine
  * @returns {Promise<{ ended: "off" | "silent" | "late" | "failed", seconds: number, processor: number, console: string }>}
  */
-export async function boot({ machine, kernel, disks, kernelArguments, work, name, limit, onLine }) {
+export async function boot({
+  machine,
+  processors,
+  kernel,
+  disks,
+  kernelArguments,
+  work,
+  name,
+  limit,
+  onLine,
+}) {
   const consoleLog = join(work, `${name}.console`);
   closeSync(openSync(consoleLog, "w"));
   const drives = disks.flatMap((image, index) => [
@@ -63,7 +74,7 @@ export async function boot({ machine, kernel, disks, kernelArguments, work, name
     `nvme,drive=disk${index},serial=disk${index}`,
   ]);
   const command = [machine.emulator, ...machine.emulatorArguments, ...words("-accel tcg,thread=multi")];
-  const parts = words("-smp 1 -m 1536 -nodefaults -display none -no-reboot");
+  const parts = words(`-smp ${processors} -m 1536 -nodefaults -display none -no-reboot`);
   const ports = [
     "-chardev",
     `file,id=console,path=${consoleLog}`,
