@@ -233,7 +233,7 @@ it("the doctor's profile for user namespaces is taken by the command and all tha
       ),
     );
     expect(ran).toMatchObject({ code: 0, stderr: "" });
-    expect(ran.stdout).toMatch(/^sandbox-userns-\S+ \(unconfined\)\n$/);
+    expect(ran.stdout).toMatch(/^sandbox-userns\.\S+ \(unconfined\)\n$/);
   } finally {
     unload(text);
   }
