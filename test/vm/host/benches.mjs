@@ -93,6 +93,7 @@ export const MACHINES = {
  * @property {readonly string[]} [tests] - Test files or directories, from the top of the project.
  * @property {Readonly<Record<string, string>>} [leftOut] - Tests of those files that are not run, by a part of their names, and why.
  * @property {boolean} [launchers] - Instead of tests: launchers that this machine compiled, see launchers.mjs.
+ * @property {boolean} [byName] - Runs only where it is named.
  * @property {number} [processors] - One is enough for most, and cheapest: two that wait for each other on a busy machine cost a third more.
  * @property {number} limit - Seconds of processor time for the whole boot, several times what it takes.
  */
@@ -113,19 +114,31 @@ export const BENCHES = {
     // Where AppArmor refuses first, it is another errno: the tests name those of the mounts and the filter.
     kernelArguments: ["apparmor=0"],
     tests: liveTests("view hygiene death attempts limits neighbours hostile-root landlock"),
+    leftOut: { "alone a symbolic link out": "each by itself; all of them at once are tried" },
     limit: 3600,
   },
   callers: {
     machine: "amd64",
     about: "test/live, unchanged, by root and by an ordinary user: what people get who call it",
     kernelArguments: ["apparmor=0"],
-    tests: liveTests("semantics terminal tools odd-hosts audit-failure kept-writes"),
+    tests: liveTests("terminal tools audit-failure kept-writes"),
+    leftOut: {
+      "java: version": "Java is half a gigabyte, and takes minutes there",
+      "sort of a million lines": "half a minute that asks little of a kernel",
+    },
+    limit: 3600,
+  },
+  promises: {
+    machine: "amd64",
+    about: "only by name, ten minutes: test/live, what the command line promises to scripts and odd callers",
+    byName: true,
+    kernelArguments: ["apparmor=0"],
+    tests: liveTests("semantics odd-hosts"),
     leftOut: {
       "an id of": BEFORE_THE_KERNEL,
       "values that look like options": BEFORE_THE_KERNEL,
       "125 for wrong arguments": BEFORE_THE_KERNEL,
       "a sysctl cannot be smuggled in": BEFORE_THE_KERNEL,
-      "java: version": "Java is half a gigabyte, and takes minutes there",
     },
     limit: 3600,
   },
