@@ -17,6 +17,18 @@ function includesPort(declared: string, one: string): boolean {
 }
 
 export const CONTENT_RULES: readonly ImageRule[] = [
+  forbids(
+    {
+      id: "health-check",
+      title: "The image says how to check its health",
+      rationale:
+        "Without it an engine restarts only what exits; a program that hangs or was replaced goes on.",
+      remediation: "Add HEALTHCHECK. Kubernetes has probes of its own: leave this rule off there.",
+      references: [cis("4.6"), dockle("CIS-DI-0006")],
+    },
+    ["no-healthcheck"],
+    () => "the image has no health check",
+  ),
   defineRule<CheckedImage, Record<string, never>>({
     id: "numeric-user",
     title: "The user is named by number",

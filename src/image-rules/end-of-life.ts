@@ -5,7 +5,7 @@
 import { isDay } from "../gate/waivers.ts";
 
 /** The day as of which the table holds: what was announced later is not in it. */
-export const TABLE_DAY = "2026-11-01";
+export const TABLE_DAY = "2025-12-31";
 
 interface Releases {
   /** Where the days are from. */
@@ -70,6 +70,7 @@ export const DISTRIBUTIONS: Readonly<Record<string, Releases>> = {
       "3.20": "2026-04-01",
       "3.21": "2026-11-01",
       "3.22": "2027-05-01",
+      "3.23": "2027-11-01",
     },
   },
   centos: {

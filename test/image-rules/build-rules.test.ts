@@ -279,9 +279,9 @@ describe("age", () => {
       /^whether debian 99 .* not known: the table of \S+ does not have it$/,
     ],
     ["debian", "13", { unknown: "refuse" }, null],
-    ["debian", "13", { unknown: "refuse", today: "2027-10-31" }, null],
-    ["debian", "13", { unknown: "refuse", today: "2027-11-01" }, /says 2030-06-30, and is 12 months old/],
-    ["debian", "13", { unknown: "refuse", today: "2027-11-01", months: 13 }, null],
+    ["debian", "13", { unknown: "refuse", today: "2026-12-30" }, null],
+    ["debian", "13", { unknown: "refuse", today: "2026-12-31" }, /says 2030-06-30, and is 12 months old/],
+    ["debian", "13", { unknown: "refuse", today: "2026-12-31", months: 13 }, null],
     // What is over stays over, however old the table is.
     ["debian", "9", { today: "2040-01-01" }, /since 2022-06-30, by the table of/],
     ["arch", "", { unknown: "refuse", today: "2040-01-01" }, null],
@@ -309,7 +309,7 @@ describe("age", () => {
       `debian 12: security updates until 2028-06-30, by the table of ${TABLE_DAY}`,
     );
     expect(said("debian", "9", "2026-11-22")).toMatch(/^debian 9: no security updates since 2022-06-30/);
-    expect(said("debian", "12", "2027-12-01")).toBe(
+    expect(said("debian", "12", "2027-01-31")).toBe(
       `whether debian 12 gets security updates is not known: the table says 2028-06-30, and is 13 months old (${TABLE_DAY})`,
     );
     expect(said("mylinux", "1", "2026-11-22")).toBe(
