@@ -15,6 +15,8 @@ const STEPS = [
   [node, "scripts/syscall-tables.mjs", ...process.argv.slice(2)],
   // src/cli/ → docs/cli.md, which is the snapshot of a test
   ["node_modules/.bin/vitest", "run", "test/cli/reference.test.ts", "--update"],
+  // the rules → docs/rules/ and policies/policy.schema.json, likewise
+  ["node_modules/.bin/vitest", "run", "test/profile-rules/pages.test.ts", "--update"],
 ];
 
 for (const [command, ...args] of STEPS) {

@@ -1,4 +1,4 @@
-/** Every rule has a page, made from the rule itself (after a change: npx vitest run test/profile-rules/pages.test.ts -u). */
+/** Every rule has a page, made from the rule itself (after a change: npm run generate). */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
