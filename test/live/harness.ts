@@ -124,9 +124,9 @@ export function hostile(context: TestContext, name: string): string {
   return target;
 }
 
-/** Path of a script in test/live/programs that runs as it is. */
+/** Text of a script in test/live/programs: other users may have no way to the file. */
 export function script(name: string): string {
-  return join(HERE, "programs", name);
+  return readFileSync(join(HERE, "programs", name), "utf8");
 }
 
 // ---- running ----

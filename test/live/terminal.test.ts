@@ -35,7 +35,7 @@ async function onTerminal(
   steps: readonly Step[],
   command: readonly string[],
 ): Promise<Session> {
-  const argv = as(user, ["/usr/bin/python3", script("terminal.py"), JSON.stringify(steps), ...command]);
+  const argv = as(user, ["/usr/bin/python3", "-c", script("terminal.py"), JSON.stringify(steps), ...command]);
   const ran = await finish(
     start(argv, {
       directory,
