@@ -43,7 +43,8 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
       `the file is for the frontend ${JSON.stringify(syntax.name.slice(0, 200))}, whose language is not known`,
       "only the language of docker/dockerfile is read: leave --dockerfile out",
     );
-  const stages: { -readonly [K in keyof Stage]: Stage[K] }[] = [];
+  const stages: (Stage & { readonly instructions: Instruction[] })[] = [];
+  const named = new Map<string, number>();
   /** Arguments before the first FROM: known to FROM lines, and to a stage that declares them again. */
   const globals = new Map<string, string | null>(OF_THE_BUILDER.map((name) => [name, null]));
   const scopes: Map<string, string | null>[] = [];
@@ -62,29 +63,24 @@ export function parseDockerfile(bytes: Uint8Array, file: string): Checked<Docker
     if (keyword === "FROM") {
       const [wanted = "", as = "", name = ""] = splitFlags(content, escape).rest.split(/\s+/);
       const base = knownText(expand(wanted, { values: globals, otherwise: "" }, escape));
-      const parent = stages.findIndex((stage) => stage.name !== null && stage.name === base?.toLowerCase());
-      scopes.push(new Map(parent < 0 ? [] : scopes[parent]));
+      const parent = named.get(base?.toLowerCase() ?? "") ?? null;
+      scopes.push(new Map(parent === null ? [] : scopes[parent]));
       const called = as.toLowerCase() === "as" && name !== "" ? name.toLowerCase() : null;
-      if (called !== null && stages.some((stage) => stage.name === called))
+      if (called !== null && named.has(called))
         report(
           place.line,
           `there is already a stage ${JSON.stringify(called.slice(0, 200))}, and builders differ about which one counts`,
           "give each stage a name of its own",
         );
-      stages.push({
-        name: called,
-        base,
-        parent: parent < 0 ? null : parent,
-        place,
-        instructions: [],
-      });
+      else if (called !== null) named.set(called, stages.length);
+      stages.push({ name: called, base, parent, place, instructions: [] });
       continue;
     }
     const stage = stages.at(-1);
     const scope = scopes.at(-1) ?? globals;
     const instruction = read(piece, keyword, place, { values: scope, otherwise: null }, escape);
     if (keyword === "ARG" || keyword === "ENV") declare(instruction, scope, globals, escape);
-    if (stage !== undefined) stage.instructions = [...stage.instructions, instruction];
+    if (stage !== undefined) stage.instructions.push(instruction);
     else if (keyword !== "ARG") report(place.line, `${keyword} stands before the first FROM`);
   }
   if (stages.length === 0) report(0, "it has no FROM", "give the Dockerfile that the image was built from");
