@@ -36,7 +36,7 @@ if (options.list) {
   process.exit(0);
 }
 
-const names = options.only?.split(",") ?? Object.keys(BENCHES).filter((name) => !BENCHES[name].byName);
+const names = options.only?.split(",") ?? Object.keys(BENCHES);
 const unknown = names.filter((name) => BENCHES[name] === undefined);
 if (unknown.length > 0)
   refuse(`there is no bench ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}`);

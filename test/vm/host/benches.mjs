@@ -93,7 +93,6 @@ export const MACHINES = {
  * @property {readonly string[]} [tests] - Test files or directories, from the top of the project.
  * @property {Readonly<Record<string, string>>} [leftOut] - Tests of those files that are not run, by a part of their names, and why.
  * @property {boolean} [launchers] - Instead of tests: launchers that this machine compiled, see launchers.mjs.
- * @property {boolean} [byName] - Runs only where it is named.
  * @property {number} [processors] - One is enough for most, and cheapest: two that wait for each other on a busy machine cost a third more.
  * @property {number} limit - Seconds of processor time for the whole boot, several times what it takes.
  */
@@ -130,8 +129,8 @@ export const BENCHES = {
   },
   promises: {
     machine: "amd64",
-    about: "only by name, ten minutes: test/live, what the command line promises to scripts and odd callers",
-    byName: true,
+    about:
+      "test/live, unchanged, by root and by an ordinary user: what the command line promises to scripts and odd callers",
     kernelArguments: ["apparmor=0"],
     tests: liveTests("semantics odd-hosts"),
     leftOut: {
